@@ -1,0 +1,2 @@
+//! The `esimlab` program.
+fn main() {}

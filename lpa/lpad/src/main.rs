@@ -1,0 +1,2 @@
+//! The `lpad` program.
+fn main() {}

@@ -2,13 +2,21 @@
 //!
 //! - [`tlv`]: BER-TLV on raw slices; what was received is what is verified and forwarded.
 //! - [`ids`], [`activation_code`]: identifiers that can only hold valid values.
+//! - [`es10`]: the messages of ES10a, ES10b, ES10c and ES8+.
+//! - [`saip`]: unprotected profile packages.
+//! - [`bpp`]: the bound profile package and its secure channel.
 //! - [`crypto`]: keys, signatures, key agreement, over one OpenSSL.
+//! - [`cert`]: certificates, their roles and the chains that SGP.22 §4.5.2 allows.
 //!
 //! Nothing here does input or output, and nothing knows the time: both are handed in.
 
 pub mod activation_code;
+pub mod bpp;
+pub mod cert;
 pub mod crypto;
+pub mod es10;
 pub mod ids;
+pub mod saip;
 pub mod tlv;
 
 pub use activation_code::{ActivationCode, ServerAddress};

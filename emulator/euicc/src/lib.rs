@@ -1,1 +1,50 @@
-//! Placeholder of the skeleton.
+//! A software eUICC (GSMA SGP.22 v2.5): a core without I/O, command APDU in, response APDU out.
+//!
+//! ```text
+//! APDU → class, lengths, channel → SELECT, MANAGE CHANNEL, files …
+//!                                → STORE DATA → blocks put together → ISD-R: ES10a, ES10b, ES10c
+//!                                                                     → bound profile package: ES8+ → profile
+//!      ← response data and status word, or 61xx and GET RESPONSE
+//! ```
+//!
+//! The card really verifies: certificates against its CIs, signatures over the bytes that arrived, the MAC of every
+//! segment. It knows no time and no randomness of its own; both are handed in. What it keeps changes in whole
+//! steps, so that a profile is installed with its notifications or not at all.
+//!
+//! - `apdu`, `channels`, `files`: the UICC underneath;
+//! - `isdr`: the functions of ES10, one module per subject;
+//! - `session`, `loader`, `package`: a download, from the challenge to the last profile element;
+//! - `store`, `profile`, `policy`: what is on the card and what may be done with it.
+//!
+//! ```
+//! # use euicc::{CardConfig, Euicc};
+//! # use rsp::{Eid, crypto::SystemRandom};
+//! let eid = Eid::parse("89049032123451234512345678901235")?;
+//! let mut card = Euicc::new(CardConfig::new(eid, Vec::new()), Box::new(SystemRandom));
+//! let atr = card.reset();
+//! assert_eq!(atr[0], 0x3B);
+//! assert_eq!(card.transmit(&[0x00, 0x70, 0x00, 0x00, 0x01], 0), [0x01, 0x90, 0x00]);
+//! # Ok::<(), rsp::ids::IdError>(())
+//! ```
+
+mod apdu;
+mod card;
+mod channels;
+pub mod config;
+mod event;
+mod files;
+mod isdr;
+mod loader;
+mod package;
+mod policy;
+mod profile;
+mod session;
+mod store;
+
+pub use card::{Euicc, NotificationSummary, ProfileSummary};
+pub use config::{CardConfig, Credentials, PreinstalledProfile};
+pub use event::CardEvent;
+pub use package::PackageError;
+
+#[cfg(test)]
+mod tests;

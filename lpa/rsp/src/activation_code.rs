@@ -153,10 +153,10 @@ impl ServerAddress {
         if host.is_empty() || host.len() > 253 || !host.split('.').all(is_label) {
             return Err(fail());
         }
-        if let Some(port) = port {
-            if !port.bytes().all(|byte| byte.is_ascii_digit()) || port.parse::<u16>().unwrap_or(0) == 0 {
-                return Err(fail());
-            }
+        if let Some(port) = port
+            && (!port.bytes().all(|byte| byte.is_ascii_digit()) || port.parse::<u16>().unwrap_or(0) == 0)
+        {
+            return Err(fail());
         }
         Ok(ServerAddress(text.to_owned()))
     }

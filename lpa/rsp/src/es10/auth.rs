@@ -245,7 +245,7 @@ impl<'a> EuiccSigned1<'a> {
 #[derive(Debug, Clone)]
 pub enum AuthenticateServerResponse<'a> {
     /// The server is authenticated.
-    Ok(AuthenticateResponseOk<'a>),
+    Ok(Box<AuthenticateResponseOk<'a>>),
     /// It is not.
     Error {
         /// The session that the server named.
@@ -281,7 +281,7 @@ impl<'a> AuthenticateServerResponse<'a> {
                 eum_certificate: fields.require(TAG_SEQUENCE)?.raw(),
             };
             fields.finish()?;
-            return Ok(AuthenticateServerResponse::Ok(response));
+            return Ok(AuthenticateServerResponse::Ok(Box::new(response)));
         }
         let mut fields: Reader<'_> = choice.require(0xA1)?.reader();
         Ok(AuthenticateServerResponse::Error {

@@ -7,12 +7,16 @@
 //!
 //! Field names are those of the specification in Rust's spelling; what they mean is said there.
 #![allow(missing_docs, reason = "the fields carry the specification's own names")]
+#![allow(
+    clippy::large_enum_variant,
+    reason = "a package has some ten elements, each made and written once: boxes would save nothing"
+)]
 
 use rasn::prelude::*;
 
 use super::{Kind, SaipError};
 
-/// A profile element (`ProfileElement`, SAIP §8.1.2), as far as the lab writes it.
+/// A profile element (`ProfileElement`, SAIP annex D), as far as the lab writes it.
 #[derive(AsnType, Encode, Decode, Debug, Clone, PartialEq, Eq)]
 #[rasn(choice)]
 pub enum Element {
@@ -248,8 +252,8 @@ pub struct OptUsim {
     pub ef_hplmnwact: Option<File>,
 }
 
-/// `PINConfiguration`
-#[derive(AsnType, Encode, Decode, Debug, Clone, PartialEq, Eq)]
+/// `PINConfiguration`. It holds a secret: it is never printed.
+#[derive(AsnType, Encode, Decode, Clone, PartialEq, Eq)]
 #[rasn(automatic_tags)]
 pub struct PinConfiguration {
     pub key_reference: u8,
@@ -259,6 +263,12 @@ pub struct PinConfiguration {
     pub pin_attributes: u8,
     #[rasn(default = "pin_retries")]
     pub max_num_of_attempts_retry_num_left: u8,
+}
+
+impl std::fmt::Debug for PinConfiguration {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PinConfiguration").field("key_reference", &self.key_reference).finish_non_exhaustive()
+    }
 }
 
 fn pin_attributes() -> u8 {
@@ -285,14 +295,20 @@ pub struct PinCodes {
     pub pin_codes: PinCodesContent,
 }
 
-/// `PUKConfiguration`
-#[derive(AsnType, Encode, Decode, Debug, Clone, PartialEq, Eq)]
+/// `PUKConfiguration`. It holds a secret: it is never printed.
+#[derive(AsnType, Encode, Decode, Clone, PartialEq, Eq)]
 #[rasn(automatic_tags)]
 pub struct PukConfiguration {
     pub key_reference: u8,
     pub puk_value: OctetString,
     #[rasn(default = "puk_retries")]
     pub max_num_of_attempts_retry_num_left: u8,
+}
+
+impl std::fmt::Debug for PukConfiguration {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PukConfiguration").field("key_reference", &self.key_reference).finish_non_exhaustive()
+    }
 }
 
 fn puk_retries() -> u8 {

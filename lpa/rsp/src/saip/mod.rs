@@ -6,7 +6,7 @@
 //! elements that the lab writes, and reads them back where they are well-formed.
 //!
 //! Bytes of a package → [`split`] → elements in order → [`ProfileElement::header`] for the rules on mandated
-//! elements (SAIP §8.1.1) → the elements' content by kind.
+//! elements (SAIP, `PEHeader`) → the elements' content by kind.
 
 pub mod elements;
 
@@ -56,7 +56,7 @@ pub enum SaipError {
 
 macro_rules! kinds {
     ($($name:ident = $tag:literal, $text:literal, $doc:literal;)*) => {
-        /// The kinds of profile elements, by the tag of the CHOICE `ProfileElement` (SAIP §8.1.2, annex D).
+        /// The kinds of profile elements, by the tag of the CHOICE `ProfileElement` (SAIP annex D).
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum Kind {
             $(#[doc = $doc] $name,)*
@@ -155,7 +155,7 @@ impl<'a> ProfileElement<'a> {
     }
 
     /// Its `PEHeader`. The profile header has none; an element of an unknown kind has one where it follows the
-    /// pattern of all others, which is what tells whether it may be passed over (SAIP §8.1.1).
+    /// pattern of all others, which is what tells whether it may be passed over (SAIP, `PEHeader`).
     pub fn header(&self) -> Option<PeHeader> {
         if self.kind == Kind::Header {
             return None;
@@ -181,7 +181,7 @@ impl<'a> ProfileElement<'a> {
 }
 
 /// A file as a template element describes it: what differs from the template, and the content
-/// (SAIP §8.3.4, `File`).
+/// (SAIP annex D, `File`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct File<'a> {
     items: Tlv<'a>,
@@ -205,7 +205,7 @@ impl<'a> File<'a> {
     }
 
     /// The content written so far: each piece goes where the one before it ended, plus the offset given in between
-    /// (SAIP §8.3.4, `fillFileOffset`). Bytes that no piece covers are `fill`. `None` when the pieces make more
+    /// (SAIP annex D, `fillFileOffset`). Bytes that no piece covers are `fill`. `None` when the pieces make more
     /// than 65536 bytes or an offset cannot be read.
     pub fn content(&self, fill: u8) -> Option<Vec<u8>> {
         let mut content = Vec::new();
@@ -231,7 +231,7 @@ impl<'a> File<'a> {
     }
 }
 
-/// The head that every element but the profile header has (`PEHeader`, SAIP §8.2.1).
+/// The head that every element but the profile header has (`PEHeader`, SAIP annex D).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PeHeader {
     /// Whether an eUICC that does not know the element has to refuse the package.
@@ -287,7 +287,7 @@ impl<'a> Iterator for Elements<'a> {
     }
 }
 
-/// What the first element says about the whole package (`ProfileHeader`, SAIP §8.1.3).
+/// What the first element says about the whole package (`ProfileHeader`, SAIP annex D).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProfileHeader {
     /// Major version of the package format: 2.
@@ -351,7 +351,7 @@ impl ProfileHeader {
 
 macro_rules! services {
     ($($name:ident = $number:literal, $text:literal;)*) => {
-        /// A service of an eUICC that a package may demand (`ServicesList`, SAIP §8.1.3).
+        /// A service of an eUICC that a package may demand (`ServicesList`, SAIP annex D).
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[allow(missing_docs, reason = "the names are those of the specification, given by Display")]
         pub enum Service {
@@ -408,7 +408,7 @@ services! {
     SuciCalculatorApi = 24, "suciCalculatorApi";
 }
 
-/// What an eUICC says about one profile element (`PEStatus`, SAIP §8.11).
+/// What an eUICC says about one profile element (`PEStatus`, SAIP annex D).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PeStatus {
     /// The status: see [`PeStatus::OK`] and the constants after it, or a status word 6xxx or 9xxx.
@@ -455,7 +455,7 @@ impl PeStatus {
     }
 }
 
-/// The answer of an eUICC to a profile package (`EUICCResponse`, SAIP §8.11); it travels in the
+/// The answer of an eUICC to a profile package (`EUICCResponse`, SAIP annex D); it travels in the
 /// ProfileInstallationResult.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EuiccResponse {

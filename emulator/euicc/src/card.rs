@@ -1,0 +1,457 @@
+//! The card as a whole: commands come in on logical channels and go to the file system or to the ISD-R.
+
+use rsp::crypto::Random;
+use rsp::es10::profiles::{ProfileClass, ProfileState};
+use rsp::tlv::{Reader, Writer};
+use rsp::{Aid, Eid, Iccid};
+
+use crate::apdu::{Class, Command, Response, Sw};
+use crate::channels::{Application, Chain, Channels, File};
+use crate::config::CardConfig;
+use crate::event::{CardEvent, EventLog};
+use crate::files;
+use crate::session::Session;
+use crate::store::Store;
+
+/// Answer to reset (ISO 7816-3 §8, TS 102 221 §6.3): T=0 and T=1; the first TB after T=15 says that the UICC is an
+/// eUICC (bits 8 and 2, TS 102 221 table 6.7); SELECT by AID, 20 logical channels; "ESIMLAB" as pre-issuing data.
+const ATR: [u8; 26] = [
+    0x3B, 0x9F, 0x96, 0x80, 0xB1, 0xFE, 0x45, 0x3F, 0xC7, 0x82, 0x80, 0x31, 0xE0, 0x73, 0xFE, 0x21, 0x1F, 0x67, b'E',
+    b'S', b'I', b'M', b'L', b'A', b'B', 0x00,
+];
+
+/// The instructions that the card knows.
+mod ins {
+    pub(super) const TERMINAL_PROFILE: u8 = 0x10;
+    pub(super) const FETCH: u8 = 0x12;
+    pub(super) const TERMINAL_RESPONSE: u8 = 0x14;
+    pub(super) const VERIFY_PIN: u8 = 0x20;
+    pub(super) const CHANGE_PIN: u8 = 0x24;
+    pub(super) const DISABLE_PIN: u8 = 0x26;
+    pub(super) const ENABLE_PIN: u8 = 0x28;
+    pub(super) const UNBLOCK_PIN: u8 = 0x2C;
+    pub(super) const MANAGE_CHANNEL: u8 = 0x70;
+    pub(super) const SELECT: u8 = 0xA4;
+    pub(super) const TERMINAL_CAPABILITY: u8 = 0xAA;
+    pub(super) const READ_BINARY: u8 = 0xB0;
+    pub(super) const GET_RESPONSE: u8 = 0xC0;
+    pub(super) const GET_DATA: u8 = 0xCA;
+    pub(super) const STORE_DATA: u8 = 0xE2;
+    pub(super) const STATUS: u8 = 0xF2;
+}
+
+/// A software eUICC. See the [crate documentation](crate).
+#[derive(Debug)]
+pub struct Euicc {
+    pub(crate) config: CardConfig,
+    pub(crate) random: Generator,
+    pub(crate) store: Store,
+    pub(crate) session: Session,
+    pub(crate) events: EventLog,
+    channels: Channels,
+}
+
+/// The source of random bytes. `Debug` says nothing about it.
+pub(crate) struct Generator(Box<dyn Random>);
+
+impl Random for Generator {
+    fn fill(&mut self, out: &mut [u8]) {
+        self.0.fill(out);
+    }
+}
+
+impl std::fmt::Debug for Generator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Generator")
+    }
+}
+
+/// A profile on the card, for whoever looks at it from outside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProfileSummary {
+    /// The ICCID.
+    pub iccid: Iccid,
+    /// The AID of its ISD-P.
+    pub aid: Aid,
+    /// Enabled or disabled.
+    pub state: ProfileState,
+    /// The nickname that the user has given it.
+    pub nickname: Option<String>,
+    /// The service provider.
+    pub service_provider_name: String,
+    /// The profile's own name.
+    pub profile_name: String,
+    /// Test, provisioning or operational.
+    pub class: ProfileClass,
+}
+
+/// A notification that waits on the card, for whoever looks at it from outside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotificationSummary {
+    /// What it is about.
+    pub metadata: rsp::es10::notification::NotificationMetadata,
+    /// The signed element, as the card hands it out.
+    pub signed: Vec<u8>,
+}
+
+impl Euicc {
+    /// A card as it leaves the factory. It takes commands at once; [`Euicc::reset`] is what power brings.
+    pub fn new(config: CardConfig, random: Box<dyn Random>) -> Self {
+        let preinstalled = config.preinstalled.iter().map(|preinstalled| preinstalled.profile.clone()).collect();
+        let store = Store::new(preinstalled, config.default_smdp.clone());
+        Euicc {
+            config,
+            random: Generator(random),
+            store,
+            session: Session::None,
+            events: EventLog::default(),
+            channels: Channels::new(),
+        }
+    }
+
+    /// Resets the card: everything volatile is gone, an installation that was under way has failed. Gives the answer
+    /// to reset.
+    pub fn reset(&mut self) -> Vec<u8> {
+        // A result that cannot be signed is lost, as with a card that has lost its key: nothing can be told of it.
+        let _ = self.interrupt_installation();
+        self.session = Session::None;
+        self.channels = Channels::new();
+        self.events.push(CardEvent::Reset);
+        let mut atr = ATR;
+        // ISO 7816-3 §8.2.5: TCK makes the exclusive-or from T0 on zero.
+        atr[ATR.len() - 1] = atr[1..ATR.len() - 1].iter().fold(0, |sum, byte| sum ^ byte);
+        atr.to_vec()
+    }
+
+    /// Takes one command APDU and gives the response APDU. `now` is the time in Unix seconds, for the dates in
+    /// certificates.
+    pub fn transmit(&mut self, apdu: &[u8], now: i64) -> Vec<u8> {
+        let response = match Command::parse(apdu) {
+            Ok(command) => self.dispatch(&command, now),
+            Err(sw) => sw.into(),
+        };
+        response.into_bytes()
+    }
+
+    /// The EID.
+    pub fn eid(&self) -> &Eid {
+        &self.config.eid
+    }
+
+    /// What the card is like.
+    pub fn config(&self) -> &CardConfig {
+        &self.config
+    }
+
+    /// The profiles on the card, in the order of their installation.
+    pub fn profiles(&self) -> Vec<ProfileSummary> {
+        self.store
+            .profiles()
+            .iter()
+            .map(|profile| ProfileSummary {
+                iccid: profile.iccid(),
+                aid: profile.aid.clone(),
+                state: if profile.enabled { ProfileState::Enabled } else { ProfileState::Disabled },
+                nickname: profile.nickname.clone(),
+                service_provider_name: profile.metadata.service_provider_name.clone(),
+                profile_name: profile.metadata.profile_name.clone(),
+                class: profile.class(),
+            })
+            .collect()
+    }
+
+    /// The notifications that wait for delivery, oldest first.
+    pub fn notifications(&self) -> Vec<NotificationSummary> {
+        let notifications = self.store.notifications().iter();
+        notifications.map(|n| NotificationSummary { metadata: n.metadata.clone(), signed: n.signed.clone() }).collect()
+    }
+
+    /// What has happened since the last call.
+    pub fn drain_events(&mut self) -> Vec<CardEvent> {
+        self.events.drain()
+    }
+
+    /// Free memory for profiles, in bytes.
+    pub fn free_memory(&self) -> u32 {
+        self.config.memory.saturating_sub(self.store.memory())
+    }
+
+    /// The logical channels that are open, the basic one included.
+    pub fn open_channels(&self) -> Vec<u8> {
+        self.channels.open_numbers()
+    }
+
+    /// The default SM-DP+ address.
+    pub fn default_smdp(&self) -> Option<&str> {
+        self.store.default_smdp()
+    }
+
+    fn dispatch(&mut self, command: &Command<'_>, now: i64) -> Response {
+        let Some(channel) = self.channels.get(command.channel) else {
+            return Sw::CHANNEL_NOT_SUPPORTED.into();
+        };
+        // ISO 7816-4 §11.7.1: a response is fetched by the command that follows, or it is lost. The same holds for
+        // the blocks of a command (GlobalPlatform Card Specification 2.3.1 §11.11.2).
+        if command.ins != ins::GET_RESPONSE {
+            channel.pending.clear();
+        }
+        if command.ins != ins::STORE_DATA {
+            channel.chain = None;
+        }
+        let interindustry = command.class == Class::Interindustry;
+        match command.ins {
+            // LPAs fetch with either class.
+            ins::GET_RESPONSE => self.get_response(command),
+            ins::SELECT if interindustry => self.select(command).into(),
+            ins::MANAGE_CHANNEL if interindustry => self.manage_channel(command),
+            ins::READ_BINARY if interindustry => self.read_binary(command),
+            // Without a profile's PINs there is none to verify.
+            ins::VERIFY_PIN | ins::CHANGE_PIN | ins::DISABLE_PIN | ins::ENABLE_PIN | ins::UNBLOCK_PIN
+                if interindustry =>
+            {
+                Sw::DATA_NOT_FOUND.into()
+            }
+            ins::STORE_DATA if !interindustry => self.store_data(command, now).into(),
+            ins::STATUS if !interindustry => self.status(command),
+            ins::TERMINAL_CAPABILITY if !interindustry => terminal_capability(command).into(),
+            ins::TERMINAL_PROFILE if !interindustry => Sw::OK.into(),
+            // No proactive command is pending.
+            ins::FETCH | ins::TERMINAL_RESPONSE if !interindustry => Sw::CONDITIONS_NOT_SATISFIED.into(),
+            ins::GET_DATA if !interindustry => Sw::DATA_NOT_FOUND.into(),
+            ins if is_known(ins) => Sw::CLA_NOT_SUPPORTED.into(),
+            _ => Sw::INS_NOT_SUPPORTED.into(),
+        }
+    }
+
+    /// GET RESPONSE (TS 102 221 §7.3.1.1.5): up to Le bytes of what is waiting, and how many are left.
+    fn get_response(&mut self, command: &Command<'_>) -> Response {
+        if (command.p1, command.p2) != (0, 0) {
+            return Sw::WRONG_P1_P2.into();
+        }
+        let Some(channel) = self.channels.get(command.channel) else {
+            return Sw::CHANNEL_NOT_SUPPORTED.into();
+        };
+        let available = channel.pending.len();
+        if available == 0 {
+            return Sw::CONDITIONS_NOT_SATISFIED.into();
+        }
+        let expected = command.le.unwrap_or(256);
+        if expected > available {
+            return Sw::exact_length(available).into();
+        }
+        let rest = channel.pending.split_off(expected);
+        let data = std::mem::replace(&mut channel.pending, rest);
+        let left = channel.pending.len();
+        Response { data, sw: if left == 0 { Sw::OK } else { Sw::more(left) } }
+    }
+
+    /// SELECT (TS 102 221 §11.1.1).
+    fn select(&mut self, command: &Command<'_>) -> Sw {
+        // ISO 7816-4 §11.2.2: what comes back: 00 file control information, 04 file control parameters, 0C nothing.
+        let with_data = match command.p2 & !0x03 {
+            0x00 | 0x04 => true,
+            0x0C => false,
+            _ => return Sw::WRONG_P1_P2,
+        };
+        let (application, file) = if command.p1 == 0x04 {
+            match self.find_application(command.data, command.p2 & 0x03) {
+                Ok(application) => (application, File::Mf),
+                Err(sw) => return sw,
+            }
+        } else {
+            match files::find(command.p1, command.data, self.enabled_iccid()) {
+                Ok(file) => (Application::Uicc, file),
+                Err(sw) => return sw,
+            }
+        };
+        let information = match application {
+            Application::Uicc => files::control_parameters(file, self.free_memory()),
+            Application::IsdR => self.isdr_information(),
+        };
+        let Some(channel) = self.channels.get(command.channel) else { return Sw::CHANNEL_NOT_SUPPORTED };
+        (channel.application, channel.file) = (application, file);
+        if with_data { channel.offer(information) } else { Sw::OK }
+    }
+
+    /// SELECT by AID, which may be cut short (TS 102 221 §8.5.1.2). The ISD-R is the only application there is, so
+    /// there is no next and no previous one.
+    fn find_application(&self, aid: &[u8], occurrence: u8) -> Result<Application, Sw> {
+        const FIRST: u8 = 0;
+        const LAST: u8 = 1;
+        let matches = (1..=16).contains(&aid.len()) && self.config.isdr_aid.as_bytes().starts_with(aid);
+        if matches && matches!(occurrence, FIRST | LAST) { Ok(Application::IsdR) } else { Err(Sw::NOT_FOUND) }
+    }
+
+    /// The file control information of the ISD-R (SGP.22 v2.5 §5.7.1): AID, the longest command it takes, and
+    /// `ISDRProprietaryApplicationTemplate` with the version it supports.
+    fn isdr_information(&self) -> Vec<u8> {
+        Writer::new()
+            .nested(0x6F, |w| {
+                w.put(0x84, self.config.isdr_aid.as_bytes())
+                    .nested(0xA5, |w| w.put(0x9F65, &[0xFF]))
+                    .nested(0xE0, |w| w.put(0x82, &self.config.svn.0))
+            })
+            .into_vec()
+    }
+
+    /// MANAGE CHANNEL (TS 102 221 §11.1.17).
+    fn manage_channel(&mut self, command: &Command<'_>) -> Response {
+        match (command.p1, command.p2) {
+            (0x00, 0x00) => {
+                // The answer is one byte; a wrong Le must not cost a channel.
+                if command.le.is_some_and(|le| le != 1) {
+                    return Sw::exact_length(1).into();
+                }
+                match self.channels.open(command.channel, None) {
+                    Ok(number) => {
+                        self.events.push(CardEvent::ChannelOpened(number));
+                        Response { data: vec![number], sw: Sw::OK }
+                    }
+                    Err(sw) => sw.into(),
+                }
+            }
+            (0x00, number) => match self.channels.open(command.channel, Some(number)) {
+                Ok(number) => {
+                    self.events.push(CardEvent::ChannelOpened(number));
+                    Sw::OK.into()
+                }
+                Err(sw) => sw.into(),
+            },
+            (0x80, number) => {
+                // ISO 7816-4 §11.1.2: P2 zero closes the channel on which the command comes.
+                let number = if number == 0 { command.channel } else { number };
+                let sw = self.channels.close(number);
+                if sw == Sw::OK {
+                    self.events.push(CardEvent::ChannelClosed(number));
+                }
+                sw.into()
+            }
+            _ => Sw::WRONG_P1_P2.into(),
+        }
+    }
+
+    /// STORE DATA (SGP.22 v2.5 §5.7.2): blocks of one command, the response with the last.
+    fn store_data(&mut self, command: &Command<'_>, now: i64) -> Sw {
+        const MORE_BLOCKS: u8 = 0x11;
+        const LAST_BLOCK: u8 = 0x91;
+        let Some(channel) = self.channels.get(command.channel) else { return Sw::CHANNEL_NOT_SUPPORTED };
+        if channel.application != Application::IsdR {
+            return Sw::INS_NOT_SUPPORTED;
+        }
+        if !matches!(command.p1, MORE_BLOCKS | LAST_BLOCK) {
+            channel.chain = None;
+            return Sw::WRONG_P1_P2;
+        }
+        let mut chain = channel.chain.take().unwrap_or_default();
+        if let Err(sw) = Chain::add(&mut chain, command.p2, command.data) {
+            return sw;
+        }
+        if command.p1 == MORE_BLOCKS {
+            channel.chain = Some(chain);
+            return Sw::OK;
+        }
+        match self.execute(&chain.into_data(), now) {
+            Ok(response) => match self.channels.get(command.channel) {
+                Some(channel) => channel.offer(response),
+                None => Sw::CHANNEL_NOT_SUPPORTED,
+            },
+            Err(sw) => sw,
+        }
+    }
+
+    /// STATUS (TS 102 221 §11.1.2).
+    fn status(&mut self, command: &Command<'_>) -> Response {
+        let Some(channel) = self.channels.get(command.channel) else {
+            return Sw::CHANNEL_NOT_SUPPORTED.into();
+        };
+        let application = channel.application;
+        let data = match (command.p1, command.p2) {
+            (0x00..=0x02, 0x0C) => return Sw::OK.into(),
+            (0x00..=0x02, 0x00) => match application {
+                Application::Uicc => files::control_parameters(File::Mf, self.free_memory()),
+                Application::IsdR => self.isdr_information(),
+            },
+            (0x00..=0x02, 0x01) => match application {
+                Application::Uicc => return Sw::CONDITIONS_NOT_SATISFIED.into(),
+                Application::IsdR => Writer::new().put(0x84, self.config.isdr_aid.as_bytes()).into_vec(),
+            },
+            _ => return Sw::WRONG_P1_P2.into(),
+        };
+        exactly(command, data)
+    }
+
+    /// READ BINARY (TS 102 221 §11.1.3) of EF_ICCID, the only transparent file there is.
+    fn read_binary(&mut self, command: &Command<'_>) -> Response {
+        let iccid = self.enabled_iccid();
+        let Some(channel) = self.channels.get(command.channel) else {
+            return Sw::CHANNEL_NOT_SUPPORTED.into();
+        };
+        if channel.application != Application::Uicc {
+            return Sw::INCOMPATIBLE_FILE.into();
+        }
+        let offset = if command.p1 & 0x80 != 0 {
+            if command.p1 & 0x1F != files::EF_ICCID_SHORT_ID || iccid.is_none() {
+                return Sw::NOT_FOUND.into();
+            }
+            channel.file = File::Iccid;
+            usize::from(command.p2)
+        } else {
+            usize::from(command.p1) << 8 | usize::from(command.p2)
+        };
+        match (channel.file, iccid) {
+            (File::Iccid, Some(iccid)) => match iccid.as_bytes().get(offset..) {
+                Some(data) if !data.is_empty() => {
+                    let expected = command.le.unwrap_or(256);
+                    if expected > data.len() {
+                        return Sw::exact_length(data.len()).into();
+                    }
+                    Response { data: data[..expected].to_vec(), sw: Sw::OK }
+                }
+                _ => Sw::WRONG_OFFSET.into(),
+            },
+            _ => Sw::NO_FILE_SELECTED.into(),
+        }
+    }
+
+    fn enabled_iccid(&self) -> Option<Iccid> {
+        self.store.enabled().map(|profile| profile.iccid())
+    }
+}
+
+fn is_known(code: u8) -> bool {
+    matches!(
+        code,
+        ins::TERMINAL_PROFILE
+            | ins::FETCH
+            | ins::TERMINAL_RESPONSE
+            | ins::VERIFY_PIN
+            | ins::CHANGE_PIN
+            | ins::DISABLE_PIN
+            | ins::ENABLE_PIN
+            | ins::UNBLOCK_PIN
+            | ins::MANAGE_CHANNEL
+            | ins::SELECT
+            | ins::TERMINAL_CAPABILITY
+            | ins::READ_BINARY
+            | ins::GET_DATA
+            | ins::STORE_DATA
+            | ins::STATUS
+    )
+}
+
+/// The answer to a case 2 command whose Le has to be right (TS 102 221 §7.3.1.1.2).
+fn exactly(command: &Command<'_>, data: Vec<u8>) -> Response {
+    if command.le == Some(data.len()) { Response { data, sw: Sw::OK } } else { Sw::exact_length(data.len()).into() }
+}
+
+/// TERMINAL CAPABILITY (TS 102 221 §11.1.19): what the terminal tells is taken note of by nobody here.
+fn terminal_capability(command: &Command<'_>) -> Sw {
+    if (command.p1, command.p2) != (0, 0) {
+        return Sw::WRONG_P1_P2;
+    }
+    let template = Reader::new(command.data).expect(0xA9);
+    match template.and_then(|template| template.reader().finish()) {
+        Ok(()) => Sw::OK,
+        Err(_) => Sw::WRONG_DATA,
+    }
+}

@@ -1,0 +1,165 @@
+//! What happens inside the card, for a timeline. Keys and packages are in none of it.
+
+use std::fmt;
+
+use rsp::es10::auth::AuthenticateErrorCode;
+use rsp::es10::download::{BppCommandId, CancelSessionReason, DownloadErrorCode, ErrorReason};
+use rsp::es10::notification::NotificationEvent;
+use rsp::{Aid, Iccid, TransactionId};
+
+/// Something that has happened inside the card.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CardEvent {
+    /// The card was reset.
+    Reset,
+    /// A logical channel was opened.
+    ChannelOpened(u8),
+    /// A logical channel was closed.
+    ChannelClosed(u8),
+    /// A challenge was drawn for a new session.
+    SessionBegun,
+    /// A server has proved who it is.
+    ServerAuthenticated {
+        /// The server's address, as it wrote it.
+        address: String,
+        /// The session.
+        transaction_id: TransactionId,
+    },
+    /// A server has not proved who it is.
+    AuthenticationFailed {
+        /// What the card answered.
+        code: AuthenticateErrorCode,
+        /// What was wrong, in words.
+        problem: String,
+    },
+    /// A download is prepared: the card has a one-time key.
+    DownloadPrepared {
+        /// The session.
+        transaction_id: TransactionId,
+        /// Whether the one-time key is that of an earlier try.
+        key_reused: bool,
+    },
+    /// A download is not prepared.
+    PrepareDownloadFailed {
+        /// What the card answered.
+        code: DownloadErrorCode,
+        /// What was wrong, in words.
+        problem: String,
+    },
+    /// The session was cancelled by the LPA.
+    SessionCancelled {
+        /// The session.
+        transaction_id: TransactionId,
+        /// The LPA's reason.
+        reason: CancelSessionReason,
+    },
+    /// A profile is installed.
+    ProfileInstalled {
+        /// The profile.
+        iccid: Iccid,
+        /// Its ISD-P.
+        aid: Aid,
+    },
+    /// A profile is not installed; nothing is left of it.
+    InstallationFailed {
+        /// The profile, when that much was known.
+        iccid: Option<Iccid>,
+        /// The command of the bound profile package that failed.
+        command: BppCommandId,
+        /// Why.
+        reason: ErrorReason,
+        /// The same in words.
+        problem: String,
+    },
+    /// A profile is enabled.
+    ProfileEnabled(Iccid),
+    /// A profile is disabled.
+    ProfileDisabled(Iccid),
+    /// A profile is deleted.
+    ProfileDeleted(Iccid),
+    /// A profile has another nickname.
+    NicknameSet {
+        /// The profile.
+        iccid: Iccid,
+        /// The nickname; `None` when it was removed.
+        nickname: Option<String>,
+    },
+    /// The memory was reset.
+    MemoryReset,
+    /// The default SM-DP+ address is another one.
+    DefaultSmdpSet(Option<String>),
+    /// A notification waits for delivery.
+    NotificationRaised {
+        /// Its number.
+        sequence_number: u32,
+        /// What it is about.
+        event: NotificationEvent,
+        /// Who has to get it.
+        address: String,
+    },
+    /// A notification is removed from the list.
+    NotificationRemoved(u32),
+}
+
+impl fmt::Display for CardEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "none".to_owned());
+        match self {
+            CardEvent::Reset => f.write_str("reset"),
+            CardEvent::ChannelOpened(number) => write!(f, "channel {number} opened"),
+            CardEvent::ChannelClosed(number) => write!(f, "channel {number} closed"),
+            CardEvent::SessionBegun => f.write_str("challenge drawn for a new session"),
+            CardEvent::ServerAuthenticated { address, transaction_id } => {
+                write!(f, "server {address} authenticated, transaction {transaction_id}")
+            }
+            CardEvent::AuthenticationFailed { code, problem } => write!(f, "server refused: {code}: {problem}"),
+            CardEvent::DownloadPrepared { transaction_id, key_reused } => {
+                let key = if *key_reused { "the one-time key of an earlier try" } else { "a new one-time key" };
+                write!(f, "download prepared with {key}, transaction {transaction_id}")
+            }
+            CardEvent::PrepareDownloadFailed { code, problem } => write!(f, "download refused: {code}: {problem}"),
+            CardEvent::SessionCancelled { transaction_id, reason } => {
+                write!(f, "session cancelled: {reason}, transaction {transaction_id}")
+            }
+            CardEvent::ProfileInstalled { iccid, aid } => write!(f, "profile {iccid} installed as {aid}"),
+            CardEvent::InstallationFailed { iccid, command, reason, problem } => {
+                let profile = iccid.map_or_else(|| "a profile".to_owned(), |iccid| format!("profile {iccid}"));
+                write!(f, "{profile} not installed: {command}, {reason}: {problem}")
+            }
+            CardEvent::ProfileEnabled(iccid) => write!(f, "profile {iccid} enabled"),
+            CardEvent::ProfileDisabled(iccid) => write!(f, "profile {iccid} disabled"),
+            CardEvent::ProfileDeleted(iccid) => write!(f, "profile {iccid} deleted"),
+            CardEvent::NicknameSet { iccid, nickname } => {
+                write!(f, "profile {iccid} has the nickname {}", or_none(nickname))
+            }
+            CardEvent::MemoryReset => f.write_str("memory reset"),
+            CardEvent::DefaultSmdpSet(address) => write!(f, "default SM-DP+ address: {}", or_none(address)),
+            CardEvent::NotificationRaised { sequence_number, event, address } => {
+                write!(f, "notification {sequence_number} of {} for {address}", event.name())
+            }
+            CardEvent::NotificationRemoved(number) => write!(f, "notification {number} removed"),
+        }
+    }
+}
+
+/// The events that nobody has fetched yet.
+#[derive(Debug, Default)]
+pub(crate) struct EventLog {
+    events: Vec<CardEvent>,
+}
+
+/// How many events are kept at most for somebody who never fetches them; the oldest go first.
+const LIMIT: usize = 4096;
+
+impl EventLog {
+    pub(crate) fn push(&mut self, event: CardEvent) {
+        if self.events.len() == LIMIT {
+            self.events.drain(..LIMIT / 2);
+        }
+        self.events.push(event);
+    }
+
+    pub(crate) fn drain(&mut self) -> Vec<CardEvent> {
+        std::mem::take(&mut self.events)
+    }
+}

@@ -1,0 +1,9 @@
+//! Tests of the whole card, through APDUs alone. `lab` plays the LPA and the SM-DP+.
+
+mod auth;
+mod download;
+mod lab;
+mod manage;
+mod model;
+mod robust;
+mod uicc;

@@ -1,0 +1,804 @@
+//! The modem as a core: bytes of a port in, bytes for the ports out. No I/O, no clock, no tasks.
+//!
+//! ```text
+//! bytes of port n -> LineEditor -> Parser -> command table -> card slot -> Card
+//!                                                 |
+//!             Output <- result codes, information responses, URCs
+//! ```
+//!
+//! All ports share one state, each has its own editor and settings. A response is put together whole before it goes
+//! out, and URCs follow it: they never split one.
+
+use crate::card::{Card, Uicc};
+use crate::commands::{self, Exec, State};
+use crate::event::{ModemEvent, Observer, Tap};
+use crate::line::{Input, Line, LineEditor};
+use crate::model::Model;
+use crate::parse::Parser;
+use crate::result::{Failure, ResultCode, write_information};
+use crate::settings::Settings;
+
+/// Why bytes go to a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WriteKind {
+    /// Echo, information responses and result codes: the answer to what came in at this port.
+    Response,
+    /// Unsolicited: to be dropped when nobody listens.
+    Urc,
+}
+
+/// Bytes for one port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Write {
+    /// The port, counted from 0.
+    pub port: usize,
+    /// Why they go there.
+    pub kind: WriteKind,
+    /// The bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// What goes to the ports, in this order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[must_use = "the bytes have to be written to the ports"]
+pub struct Output {
+    /// The writes.
+    pub writes: Vec<Write>,
+}
+
+impl Output {
+    fn push(&mut self, port: usize, kind: WriteKind, bytes: Vec<u8>) {
+        if !bytes.is_empty() {
+            self.writes.push(Write { port, kind, bytes });
+        }
+    }
+
+    /// All bytes for one port.
+    pub fn for_port(&self, port: usize) -> Vec<u8> {
+        self.writes.iter().filter(|write| write.port == port).flat_map(|write| write.bytes.clone()).collect()
+    }
+}
+
+/// One AT port.
+struct Port {
+    editor: LineEditor,
+    settings: Settings,
+    stored: Settings,
+    /// The body of the last line, for `A/`.
+    last: Vec<u8>,
+}
+
+impl Port {
+    fn new(model: &Model) -> Self {
+        let settings = Settings::factory(&model.defaults);
+        Port { editor: LineEditor::new(model.ports.line_length), stored: settings.clone(), settings, last: Vec::new() }
+    }
+}
+
+/// A modem.
+pub struct Modem {
+    state: State,
+    ports: Vec<Port>,
+}
+
+impl Modem {
+    /// A modem with a card, switched on.
+    pub fn new(model: Model, card: Box<dyn Card>) -> Self {
+        Modem::switched_on(model, Some(card), Tap::default())
+    }
+
+    /// A modem that is watched from its first moment, with or without a card.
+    pub fn observed(model: Model, card: Option<Box<dyn Card>>, observer: Box<dyn Observer>) -> Self {
+        Modem::switched_on(model, card, Tap(Some(observer)))
+    }
+
+    fn switched_on(model: Model, card: Option<Box<dyn Card>>, mut tap: Tap) -> Self {
+        let mut uicc = Uicc::new(card);
+        uicc.power_up(&mut tap);
+        let ports = (0..model.ports.at).map(|_| Port::new(&model)).collect();
+        let lpa_enabled = model.defaults.lpa_enable;
+        let state = State { model, uicc, tap, functionality: 1, lpa_enabled, lpa_enabled_at_restart: lpa_enabled };
+        Modem { state, ports }
+    }
+
+    /// The model.
+    pub fn model(&self) -> &Model {
+        &self.state.model
+    }
+
+    /// How many AT ports there are.
+    pub fn port_count(&self) -> usize {
+        self.ports.len()
+    }
+
+    /// Takes bytes that a host has written to a port, in whatever pieces they come. An unknown port is ignored.
+    pub fn receive(&mut self, port: usize, bytes: &[u8]) -> Output {
+        let mut output = Output::default();
+        let mut response = Vec::new();
+        for byte in bytes {
+            let Some(Port { editor, settings, .. }) = self.ports.get_mut(port) else { break };
+            let Input::Line(line) = editor.push(*byte, settings, &mut response) else { continue };
+            let after = self.execute(port, line, &mut response);
+            if !after.urcs.is_empty() || after.restart {
+                output.push(port, WriteKind::Response, std::mem::take(&mut response));
+            }
+            self.announce(&after.urcs, &mut output);
+            if after.restart {
+                self.restart(&mut output);
+            }
+        }
+        output.push(port, WriteKind::Response, response);
+        output
+    }
+
+    /// The host at a port has gone (V.250 §6.2.9, circuit 108/2): an unfinished line is forgotten.
+    pub fn hang_up(&mut self, port: usize) {
+        if let Some(port) = self.ports.get_mut(port) {
+            port.editor.clear();
+        }
+    }
+
+    /// Restarts the module, as its power switch does: sessions are gone, each port has its stored settings.
+    pub fn reset(&mut self) -> Output {
+        let mut output = Output::default();
+        self.state.functionality = 1;
+        self.restart(&mut output);
+        output
+    }
+
+    /// Puts another card in, or takes it out. Sessions are gone.
+    pub fn set_card(&mut self, card: Option<Box<dyn Card>>) -> Output {
+        let mut output = Output::default();
+        let was_present = self.state.uicc.is_present();
+        self.state.uicc.replace(card);
+        if was_present {
+            let urcs = self.state.model.urc.card_gone.clone();
+            self.announce(&urcs, &mut output);
+        }
+        if self.state.functionality != 0 {
+            let urcs = self.state.start_card();
+            self.announce(&urcs, &mut output);
+        }
+        output
+    }
+
+    fn restart(&mut self, output: &mut Output) {
+        for port in &mut self.ports {
+            port.editor.clear();
+            port.last.clear();
+            port.settings = port.stored.clone();
+        }
+        self.state.lpa_enabled_at_restart = self.state.lpa_enabled;
+        self.state.uicc.power_down();
+        let mut urcs = self.state.model.urc.boot.clone();
+        if self.state.functionality != 0 {
+            urcs.extend(self.state.start_card());
+        }
+        self.announce(&urcs, output);
+    }
+
+    /// Sends unsolicited result codes to all ports.
+    fn announce(&mut self, urcs: &[String], output: &mut Output) {
+        for urc in urcs {
+            self.state.tap.event(ModemEvent::Urc { line: urc });
+        }
+        for (index, port) in self.ports.iter().enumerate() {
+            // V.250 §6.2.5: Q1 holds back unsolicited result codes as well.
+            if !port.settings.quiet {
+                let mut bytes = Vec::new();
+                for urc in urcs {
+                    write_information(std::slice::from_ref(urc), &port.settings, &mut bytes);
+                }
+                output.push(index, WriteKind::Urc, bytes);
+            }
+        }
+    }
+
+    /// Executes one command line and appends the response to it.
+    fn execute(&mut self, index: usize, line: Line, response: &mut Vec<u8>) -> After {
+        let mut after = After::default();
+        let Some(port) = self.ports.get_mut(index) else { return after };
+        let start = response.len();
+        let mut code = ResultCode::Ok;
+        match line {
+            Line::Body(body) => port.last = body,
+            Line::Repeat => {}
+            Line::TooLong => code = ResultCode::Failed(Failure::Error),
+        }
+        if code == ResultCode::Ok {
+            let body = String::from_utf8_lossy(&port.last);
+            self.state.tap.event(ModemEvent::Command { port: index, line: &format!("AT{body}") });
+            let mut parser = Parser::new(&port.last);
+            while let Some(command) = parser.next() {
+                let mut exec = Exec {
+                    state: &mut self.state,
+                    settings: &mut port.settings,
+                    stored: &mut port.stored,
+                    lines: Vec::new(),
+                    urcs: Vec::new(),
+                    restart: false,
+                };
+                let outcome = command.map_err(|_| Failure::Error).and_then(|command| commands::run(&mut exec, command));
+                let Exec { lines, urcs, restart, .. } = exec;
+                after.urcs.extend(urcs);
+                after.restart |= restart;
+                if let Err(failure) = outcome {
+                    // V.250 §5.6: a command that fails ends the line; what came before it stays done.
+                    code = ResultCode::Failed(failure);
+                    break;
+                }
+                write_information(&lines, &port.settings, response);
+            }
+        }
+        code.write(&port.settings, response);
+        let text = String::from_utf8_lossy(response.get(start..).unwrap_or_default());
+        self.state.tap.event(ModemEvent::Response { port: index, text: &text });
+        after
+    }
+}
+
+/// What follows a response.
+#[derive(Default)]
+struct After {
+    urcs: Vec<String>,
+    restart: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::model::{CchoAnswer, HostAccess};
+    use crate::testing::{Script, Sketch};
+
+    const ISD_R: &str = "A0000005591010FFFFFFFF8900000100";
+
+    fn model() -> Model {
+        Model::named("RM500Q-GL").unwrap()
+    }
+
+    /// A modem without echo on the card of the note.
+    fn of_the_note() -> (Modem, Sketch) {
+        let sketch = Sketch::of_the_note();
+        let mut modem = Modem::new(model(), sketch.card());
+        assert_eq!(modem.receive(0, b"ATE0\r").for_port(0), b"ATE0\r\r\nOK\r\n");
+        (modem, sketch)
+    }
+
+    fn say(modem: &mut Modem, line: &str) -> String {
+        String::from_utf8(modem.receive(0, format!("{line}\r").as_bytes()).for_port(0)).unwrap()
+    }
+
+    /// What is said and answered, every byte of it.
+    fn transcript(modem: &mut Modem, lines: &[&str]) -> String {
+        let mut out = String::new();
+        for line in lines {
+            out.push_str(&format!("> {line}\n"));
+            for answer in say(modem, line).split_inclusive('\n') {
+                out.push_str(&format!("< {}\n", answer.replace('\r', "\\r").replace('\n', "\\n")));
+            }
+        }
+        out
+    }
+
+    /// eSIM LPA AN 1.1 §2.3.1 and §2.3.2.
+    #[test]
+    fn note_lpa_enable() {
+        let (mut modem, _) = of_the_note();
+        insta::assert_snapshot!(transcript(
+            &mut modem,
+            &[
+                r#"AT+QESIM=?"#,
+                r#"AT+QESIM="lpa_enable",0"#,
+                r#"AT+QESIM="lpa_enable""#,
+                r#"AT+QESIM="eid""#,
+                r#"AT+QESIM="lpa_enable",1"#,
+                r#"AT+QESIM="lpa_enable""#,
+                r#"AT+QESIM="ipa_enable""#,
+                r#"AT+QESIM="Ipa_enable""#,
+                r#"AT+QESIM="lpa_enable",2"#,
+                r#"AT+QESIM="lpa_enable",1,1"#,
+                r#"AT+QESIM="lpa_enable","#,
+                r#"AT+QESIM=lpa_enable"#,
+            ]
+        ));
+    }
+
+    /// eSIM LPA AN 1.1 §2.3.3 to §2.3.5.
+    #[test]
+    fn note_queries() {
+        let (mut modem, sketch) = of_the_note();
+        insta::assert_snapshot!(transcript(
+            &mut modem,
+            &[
+                r#"AT+QESIM="profile_brief""#,
+                r#"AT+QESIM="profile_detail",1"#,
+                r#"AT+QESIM="profile_detail",2"#,
+                r#"AT+QESIM="profile_detail",4"#,
+                r#"AT+QESIM="eid""#,
+                r#"at+qesim="EID""#,
+                r#"AT+QESIM="profile_detail""#,
+                r#"AT+QESIM="profile_detail",0"#,
+                r#"AT+QESIM="profile_detail",5"#,
+                r#"AT+QESIM="profile_detail",9"#,
+                r#"AT+QESIM="profile_detail",1,2"#,
+                r#"AT+QESIM="profile_detail","1""#,
+                r#"AT+QESIM="profile_brief",1"#,
+                r#"AT+QESIM="download""#,
+                r#"AT+QESIM"#,
+                r#"AT+QESIM?"#,
+            ]
+        ));
+        assert_eq!(sketch.open_channels(), 0);
+    }
+
+    /// eSIM LPA AN 1.1 §2.3.6 to §2.3.8.
+    #[test]
+    fn note_changes() {
+        let (mut modem, sketch) = of_the_note();
+        let long = "a".repeat(256);
+        insta::assert_snapshot!(transcript(
+            &mut modem,
+            &[
+                r#"AT+QESIM="profile_brief""#,
+                r#"AT+QESIM="delete_profile",2"#,
+                r#"AT+QESIM="profile_brief""#,
+                r#"AT+QESIM="delete_profile",3"#,
+                r#"AT+QESIM="nickname",2,"Quectel""#,
+                r#"AT+QESIM="profile_detail",2"#,
+                r#"AT+QESIM="nickname",2,"""#,
+                r#"AT+QESIM="nickname",2"#,
+                r#"AT+QESIM="nickname",7,"x""#,
+                r#"AT+QESIM="def_svr_addr""#,
+                r#"AT+QESIM="def_svr_addr","esim.wo.com.cn""#,
+                r#"AT+QESIM="def_svr_addr""#,
+            ]
+        ));
+        assert_eq!(say(&mut modem, &format!("AT+QESIM=\"def_svr_addr\",\"{long}\"")), "\r\nERROR\r\n");
+        assert_eq!(say(&mut modem, &format!("AT+QESIM=\"def_svr_addr\",\"{}\"", &long[1..])), "\r\nOK\r\n");
+        assert_eq!(say(&mut modem, &format!("AT+QESIM=\"nickname\",1,\"{}\"", &long[..65])), "\r\nERROR\r\n");
+        assert_eq!(sketch.open_channels(), 0);
+    }
+
+    /// eSIM LPA AN 1.1 §2.3.9 and §2.3.10.
+    #[test]
+    fn note_switches() {
+        let (mut modem, sketch) = of_the_note();
+        insta::assert_snapshot!(transcript(
+            &mut modem,
+            &[
+                r#"AT+QESIM="enable_profile",2"#,
+                r#"AT+QESIM="profile_detail",2"#,
+                r#"AT+QESIM="enable_profile",2"#,
+                r#"AT+QESIM="disable_profile",2"#,
+                r#"AT+QESIM="profile_detail",2"#,
+                r#"AT+QESIM="disable_profile",2"#,
+                r#"AT+QESIM="enable",1"#,
+            ]
+        ));
+        assert_eq!(sketch.0.lock().unwrap().resets, 4, "one at the start, one for each switch");
+    }
+
+    #[test]
+    fn a_switch_closes_sessions_and_is_told_on_every_port() {
+        let (mut modem, sketch) = of_the_note();
+        say(&mut modem, &format!("AT+CCHO=\"{ISD_R}\""));
+        let output = modem.receive(0, b"AT+QESIM=\"enable_profile\",1\rAT\r");
+        let urcs = "\r\n+CPIN: READY\r\n\r\n+QUSIM: 1\r\n\r\n+QIND: SMS DONE\r\n\r\n+QIND: PB DONE\r\n";
+        assert_eq!(String::from_utf8(output.for_port(0)).unwrap(), format!("\r\nOK\r\n{urcs}\r\nOK\r\n"));
+        assert_eq!(String::from_utf8(output.for_port(1)).unwrap(), urcs);
+        assert_eq!(sketch.open_channels(), 0);
+        assert_eq!(say(&mut modem, "AT+CMEE=1;+CGLA=1,8,80F20000"), "\r\n+CME ERROR: 21\r\n");
+        let _ = modem.receive(1, b"ATE0Q1\r");
+        assert!(modem.receive(0, b"AT+QESIM=\"enable_profile\",2\r").for_port(1).is_empty(), "Q1");
+    }
+
+    #[test]
+    fn no_text_of_a_card_can_feign_a_line() {
+        let (mut modem, sketch) = of_the_note();
+        sketch.0.lock().unwrap().profiles[0].nickname = "x\"\r\nOK\r\n".to_owned();
+        let answer = say(&mut modem, r#"AT+QESIM="profile_detail",1"#);
+        assert!(answer.contains(r#","x\22\0D\0AOK\0D\0A","Transatel","#), "{answer}");
+        assert_eq!(answer.matches("OK\r\n").count(), 1);
+    }
+
+    #[test]
+    fn identity_and_v250() {
+        let (mut modem, _) = of_the_note();
+        insta::assert_snapshot!(transcript(
+            &mut modem,
+            &[
+                "AT",
+                "ATI",
+                "AT+CGMI;+CGMM;+CGMR;+CGSN",
+                "AT+GMI;+GMM;+GMR;+GSN",
+                "AT+CGMI=?",
+                "ATS3?S4?S5?S0?",
+                "ATS0=2S0?",
+                "ATS7?",
+                "ATS3=128",
+                "ATX4&C1&D2H",
+                "ATE2",
+                "ATI1",
+                "ATO",
+                "ATD*99#",
+                "AT+CMEE=?;+CMEE?",
+                "AT+CMEE=3",
+                "AT+CMEE=2",
+                "AT+CMEE=7",
+                "AT+NOSUCH",
+                "ATV0",
+                "ATI",
+                "AT+CMEE?",
+                "AT+CMEE=7",
+                "ATO",
+                "ATV1&WQ1",
+                "AT",
+                "ATZ",
+                "AT+CMEE?",
+                "AT&FE0",
+                "AT+CMEE?",
+            ]
+        ));
+    }
+
+    #[test]
+    fn a_failure_ends_the_line() {
+        let (mut modem, _) = of_the_note();
+        assert_eq!(say(&mut modem, "AT+CMEE=1;+CGMI;+NOSUCH;+CMEE=2"), "\r\nQuectel\r\n\r\nERROR\r\n");
+        assert_eq!(say(&mut modem, "AT+CMEE?"), "\r\n+CMEE: 1\r\n\r\nOK\r\n");
+    }
+
+    #[test]
+    fn echo_fragments_and_pipelines() {
+        let mut modem = Modem::new(model(), Sketch::of_the_note().card());
+        assert_eq!(modem.receive(0, b"AT+C").for_port(0), b"AT+C");
+        assert_eq!(modem.receive(0, b"GMI\r\n").for_port(0), b"GMI\r\r\nQuectel\r\n\r\nOK\r\n");
+        assert_eq!(
+            modem.receive(0, b"AT\rA/ATE0\rAT\r").for_port(0),
+            b"AT\r\r\nOK\r\nA/\r\nOK\r\nATE0\r\r\nOK\r\n\r\nOK\r\n"
+        );
+        let line = format!("AT{}\rAT\r", "I".repeat(2049));
+        assert_eq!(modem.receive(0, line.as_bytes()).for_port(0), b"\r\nERROR\r\n\r\nOK\r\n");
+        let _ = modem.receive(0, b"AT+C");
+        modem.hang_up(0);
+        assert_eq!(say(&mut modem, "AT"), "\r\nOK\r\n");
+        assert!(modem.receive(7, b"AT\r").writes.is_empty());
+    }
+
+    /// The exchange that an LPA has with the card through AT+CCHO and AT+CGLA, and what the modem makes of it.
+    #[test]
+    fn channels() {
+        let fci = "6F1F8410A0000005591010FFFFFFFF8900000100A5049F6501FFE00582030202009000";
+        let script = Script::new(&[
+            ("0020000100", "6A88"),
+            ("0070000001", "029000"),
+            ("02A4040010A0000005591010FFFFFFFF8900000100", "6121"),
+            ("02C0000021", fci),
+            ("82E2910006BF3E035C015A", "6115"),
+            ("82C0000015", "BF3E125A10890490321234512345123456789012359000"),
+            ("0070800200", "9000"),
+        ]);
+        let mut modem = Modem::new(model(), script.card());
+        say(&mut modem, "ATE0+CMEE=1");
+        insta::assert_snapshot!(transcript(
+            &mut modem,
+            &[
+                "AT+CPIN?",
+                "AT+CCHO=?",
+                "AT+CGLA=?",
+                "AT+CCHC=?",
+                r#"AT+CCHO="a0000005591010ffffffff8900000100""#,
+                r#"AT+CGLA=2,22,"81e2910006bf3e035c015a""#,
+                r#"AT+CGLA=2,10,81C0000015"#,
+                r#"AT+CGLA=2,12,"81C0000015""#,
+                r#"AT+CGLA=2,9,"81C000001""#,
+                r#"AT+CGLA=2,6,"81C000""#,
+                r#"AT+CGLA=2,10,"81C00000XY""#,
+                r#"AT+CGLA=1,10,"81C0000015""#,
+                r#"AT+CGLA=2,10"#,
+                r#"AT+CGLA=2,10,"81C0000015",1"#,
+                r#"AT+CGLA=x,10,"81C0000015""#,
+                r#"AT+CGLA"#,
+                r#"AT+CGLA?"#,
+                r#"AT+CCHC=1"#,
+                r#"AT+CCHC=2"#,
+                r#"AT+CCHC=2"#,
+                r#"AT+CCHC="#,
+                r#"AT+CCHO="""#,
+                r#"AT+CCHO="A0000005591010FFFFFFFF890000010000""#,
+                r#"AT+CCHO="A0000"#,
+            ]
+        ));
+        assert!(script.is_done());
+    }
+
+    #[test]
+    fn applications_that_cannot_be_had() {
+        let script = Script::new(&[
+            ("0070000001", "019000"),
+            ("01A4040007A0000000871002", "6A82"),
+            ("0070800100", "9000"),
+            ("0070000001", "6A81"),
+        ]);
+        let mut modem = Modem::new(model(), script.card());
+        say(&mut modem, "ATE0+CMEE=1");
+        assert_eq!(say(&mut modem, "AT+CCHO=A0000000871002"), "\r\n+CME ERROR: 13\r\n");
+        assert_eq!(say(&mut modem, "AT+CMEE=0;+CCHO=A0000000871002"), "\r\nERROR\r\n");
+        assert!(script.is_done());
+    }
+
+    /// AT+CSIM as an LPA uses it: channels by hand, the class byte as it is.
+    #[test]
+    fn csim() {
+        let script = Script::new(&[
+            ("0070000001", "019000"),
+            ("01A4040010A0000005591010FFFFFFFF8900000100", "6121"),
+            ("81E2910006BF3E035C015A", "6115"),
+            ("A0A40000023F00", "6E00"),
+            ("0070800100", "9000"),
+        ]);
+        let mut modem = Modem::new(model(), script.card());
+        say(&mut modem, "ATE0+CMEE=1");
+        insta::assert_snapshot!(transcript(
+            &mut modem,
+            &[
+                "AT+CSIM=?",
+                r#"AT+CSIM=10,"0070000001""#,
+                r#"AT+CSIM=42,"01a4040010a0000005591010ffffffff8900000100""#,
+                r#"AT+CSIM=22,81E2910006BF3E035C015A"#,
+                r#"AT+CSIM=14,"A0A40000023F00""#,
+                r#"AT+CSIM=10,"0070800100""#,
+                r#"AT+CSIM=12,"0070800100""#,
+                r#"AT+CSIM="0070800100""#,
+            ]
+        ));
+        assert!(script.is_done());
+    }
+
+    #[test]
+    fn without_card_and_without_power() {
+        let (mut modem, sketch) = of_the_note();
+        say(&mut modem, "AT+CMEE=1");
+        assert_eq!(say(&mut modem, "AT+CFUN=0"), "\r\nOK\r\n");
+        for line in ["AT+CPIN?", "AT+CIMI", "AT+QCCID", "AT+CSIM=10,0070000001", "AT+CCHO=A0000005591010"] {
+            assert_eq!(say(&mut modem, line), "\r\n+CME ERROR: 13\r\n", "{line}");
+        }
+        assert_eq!(say(&mut modem, r#"AT+QESIM="eid""#), "\r\nERROR\r\n");
+        assert_eq!(say(&mut modem, "AT+CFUN=1;+CFUN?"), "\r\n+CFUN: 1\r\n\r\nOK\r\n");
+        let output = modem.set_card(None);
+        assert_eq!(output.for_port(0), b"\r\n+CPIN: NOT READY\r\n");
+        for line in ["AT+CPIN?", "AT+CIMI", "AT+CSIM=10,0070000001", "AT+CCHO=A0000005591010", "AT+CGLA=1,8,80F20000"] {
+            assert_eq!(say(&mut modem, line), "\r\n+CME ERROR: 10\r\n", "{line}");
+        }
+        assert!(modem.set_card(Some(sketch.card())).writes.is_empty(), "nothing is ready on a card without a PIN");
+        assert!(say(&mut modem, r#"AT+QESIM="eid""#).ends_with("OK\r\n"));
+        for bad in ["AT+CFUN=2", "AT+CFUN=1,2", "AT+CFUN=1,1,1", "AT+CFUN=0,1"] {
+            assert_eq!(say(&mut modem, bad), "\r\n+CME ERROR: 50\r\n", "{bad}");
+        }
+    }
+
+    #[test]
+    fn restart() {
+        let (mut modem, sketch) = of_the_note();
+        say(&mut modem, &format!("AT+QESIM=\"lpa_enable\",0;+CCHO={ISD_R};+CMEE=2"));
+        assert_eq!(sketch.open_channels(), 1);
+        let output = modem.receive(0, b"AT+CFUN=1,1\r");
+        assert_eq!(output.for_port(0), b"\r\nOK\r\n\r\nRDY\r\n\r\n+CFUN: 1\r\n");
+        assert_eq!(output.for_port(1), b"\r\nRDY\r\n\r\n+CFUN: 1\r\n");
+        assert_eq!(sketch.open_channels(), 0);
+        assert_eq!(
+            say(&mut modem, "ATE0+CMEE?;+QESIM=\"lpa_enable\""),
+            "ATE0+CMEE?;+QESIM=\"lpa_enable\"\r\r\n+CMEE: 0\r\n\r\n+QESIM: \"lpa_enable\",0\r\n\r\nOK\r\n"
+        );
+        assert_eq!(modem.reset().for_port(0), b"\r\nRDY\r\n\r\n+CFUN: 1\r\n");
+    }
+
+    #[test]
+    fn what_is_read_from_the_files_of_the_card() {
+        let (mut modem, sketch) = of_the_note();
+        assert_eq!(say(&mut modem, "AT+QCCID"), "\r\nERROR\r\n", "there is no file");
+        assert_eq!(say(&mut modem, "AT+CIMI"), "\r\nERROR\r\n");
+        let iccid = rsp::Iccid::parse("8944476500008878576F").unwrap();
+        sketch.0.lock().unwrap().files.push((0x2FE2, iccid.as_bytes().to_vec()));
+        assert_eq!(say(&mut modem, "AT+QCCID"), "\r\n+QCCID: 8944476500008878576F\r\n\r\nOK\r\n");
+        // TS 31.102 §4.2.2: 8 bytes follow, odd count of digits, 001010123456789.
+        let script = Script::new(&[
+            ("0070000001", "039000"),
+            ("03A4040007A0000000871002", "9000"),
+            ("03A40004026F07", "6103"),
+            ("03C0000003", "6201009000"),
+            ("03B0000009", "0809101010325476989000"),
+            ("0070800300", "9000"),
+        ]);
+        let mut modem = Modem::new(model(), script.card());
+        assert_eq!(say(&mut modem, "ATE0+CIMI"), "ATE0+CIMI\r\r\n001010123456789\r\n\r\nOK\r\n");
+        let states = [("9000", "READY"), ("63C3", "SIM PIN"), ("63C0", "SIM PUK"), ("6983", "SIM PUK")];
+        for (status, text) in states {
+            let mut modem = Modem::new(model(), Script::new(&[("0020000100", status)]).card());
+            assert!(say(&mut modem, "AT+CPIN?").ends_with(&format!("\r\n+CPIN: {text}\r\n\r\nOK\r\n")));
+        }
+        let ready = Script::new(&[("0020000100", "9000")]);
+        let mut modem = Modem::new(model(), ready.card());
+        let text = String::from_utf8(modem.reset().for_port(0)).unwrap();
+        assert!(text.starts_with("\r\nRDY\r\n\r\n+CFUN: 1\r\n\r\n+CPIN: READY\r\n"), "{text}");
+    }
+
+    #[test]
+    fn dialects() {
+        let modem_with = |change: &dyn Fn(&mut Model)| {
+            let mut model = model();
+            change(&mut model);
+            let mut modem = Modem::new(model, Sketch::of_the_note().card());
+            say(&mut modem, "ATE0+CMEE=1");
+            modem
+        };
+        let open = format!("AT+CCHO=\"{ISD_R}\"");
+        let ok = |text: &str| format!("\r\n{text}\r\n\r\nOK\r\n");
+
+        let mut modem = modem_with(&|model| model.dialect.ccho_answer = CchoAnswer::Handle);
+        assert_eq!(say(&mut modem, &open), ok("+CCHO: 00000000038aa32f"));
+        assert_eq!(say(&mut modem, "AT+CGLA=00000000038aa32f,8,80F20000"), ok("+CGLA: 4,\"6D00\""));
+        assert_eq!(say(&mut modem, "AT+CCHC=1"), "\r\n+CME ERROR: 50\r\n");
+        assert_eq!(say(&mut modem, "AT+CCHC=00000000038aa32f"), "\r\nOK\r\n");
+
+        let mut modem = modem_with(&|model| model.dialect.ccho_answer = CchoAnswer::Bare);
+        assert_eq!(say(&mut modem, &open), ok("1"));
+
+        let mut modem = modem_with(&|model| model.dialect.space_after_colon = false);
+        assert_eq!(say(&mut modem, &open), ok("+CCHO:1"));
+        assert_eq!(say(&mut modem, "AT+CGLA=1,8,80F20000"), ok("+CGLA:4,\"6D00\""));
+
+        let mut modem = modem_with(&|model| model.dialect.missing_tests = vec!["+CGLA".to_owned()]);
+        assert_eq!(say(&mut modem, "AT+CCHO=?"), "\r\nOK\r\n");
+        assert_eq!(say(&mut modem, "AT+CGLA=?"), "\r\nERROR\r\n");
+        assert_eq!(say(&mut modem, &open), ok("+CCHO: 1"));
+        assert_eq!(say(&mut modem, "AT+CGLA=1,8,80F20000"), ok("+CGLA: 4,\"6D00\""));
+
+        let mut modem = modem_with(&|model| model.dialect.missing_commands = vec!["+CCHO".to_owned()]);
+        for line in ["AT+CCHO=?", "AT+CCHO", &open] {
+            assert_eq!(say(&mut modem, line), "\r\nERROR\r\n");
+        }
+
+        let mut modem = modem_with(&|model| model.dialect.channel_tests_tell = true);
+        assert_eq!(say(&mut modem, "AT+CCHO=?"), ok("+CCHO: <dfname>"));
+        assert_eq!(say(&mut modem, "AT+CCHC=?"), ok("+CCHC: <sessionid>"));
+
+        let mut modem = modem_with(&|model| model.dialect.quotes_required = true);
+        assert_eq!(say(&mut modem, &open.replace('"', "")), "\r\n+CME ERROR: 50\r\n");
+        assert_eq!(say(&mut modem, &open), ok("+CCHO: 1"));
+        assert_eq!(say(&mut modem, "AT+CGLA=1,8,80F20000"), "\r\n+CME ERROR: 50\r\n");
+
+        let mut modem = modem_with(&|model| model.dialect.host_isd_r = HostAccess::LpaEnabled);
+        assert_eq!(say(&mut modem, &open), ok("+CCHO: 1"));
+        say(&mut modem, "AT+QESIM=\"lpa_enable\",0");
+        assert_eq!(say(&mut modem, &open), "\r\n+CME ERROR: 13\r\n");
+
+        let mut modem = modem_with(&|model| model.dialect.host_isd_r = HostAccess::LpaDisabled);
+        assert_eq!(say(&mut modem, &open), "\r\n+CME ERROR: 13\r\n");
+        say(&mut modem, "AT+QESIM=\"lpa_enable\",0");
+        assert_eq!(say(&mut modem, &open), "\r\n+CME ERROR: 13\r\n");
+        say(&mut modem, "AT+CFUN=1,1");
+        say(&mut modem, "ATE0");
+        assert_eq!(say(&mut modem, &open), ok("+CCHO: 1"));
+    }
+
+    #[test]
+    fn observed() {
+        #[derive(Clone, Default)]
+        struct Log(Arc<Mutex<Vec<String>>>);
+        impl Observer for Log {
+            fn event(&mut self, event: ModemEvent<'_>) {
+                self.0.lock().unwrap().push(format!("{event:?}"));
+            }
+        }
+        let log = Log::default();
+        let script = Script::new(&[("0070000001", "6A81")]);
+        let mut modem = Modem::observed(model(), Some(script.card()), Box::new(log.clone()));
+        let _ = modem.receive(1, b"AT+CSIM=10,0070000001\r");
+        let _ = modem.set_card(None);
+        insta::assert_snapshot!(log.0.lock().unwrap().join("\n"), @r#"
+        CardReset { atr: [59, 0] }
+        Command { port: 1, line: "AT+CSIM=10,0070000001" }
+        Apdu { command: [0, 112, 0, 0, 1], response: [106, 129] }
+        Response { port: 1, text: "\r\n+CSIM: 4,\"6A81\"\r\n\r\nOK\r\n" }
+        Urc { line: "+CPIN: NOT READY" }
+        "#);
+    }
+
+    #[test]
+    fn channels_beyond_the_third() {
+        let (mut modem, _) = of_the_note();
+        for id in 1..=4 {
+            assert_eq!(say(&mut modem, &format!("AT+CCHO={ISD_R}")), format!("\r\n+CCHO: {id}\r\n\r\nOK\r\n"));
+        }
+        let answer = say(&mut modem, "AT+CGLA=4,22,81E2910006BF3E035C015A");
+        assert_eq!(answer, "\r\n+CGLA: 4,\"6115\"\r\n\r\nOK\r\n");
+    }
+
+    /// A card that answers anything.
+    struct Wild(Vec<Vec<u8>>, usize);
+
+    impl Card for Wild {
+        fn reset(&mut self) -> Vec<u8> {
+            Vec::new()
+        }
+
+        fn transmit(&mut self, _: &[u8]) -> Vec<u8> {
+            self.1 += 1;
+            self.0.get(self.1 % self.0.len().max(1)).cloned().unwrap_or_default()
+        }
+    }
+
+    fn pieces() -> impl Strategy<Value = Vec<u8>> {
+        prop_oneof![
+            proptest::collection::vec(any::<u8>(), 0..12),
+            proptest::sample::select(vec![
+                "AT",
+                "at",
+                "A/",
+                "\r",
+                "\r\n",
+                "E0",
+                "E1",
+                "V0",
+                "V1",
+                "Q1",
+                "Q0",
+                "&F",
+                "Z",
+                "I",
+                ";",
+                "+CMEE=2",
+                "+CCHO=\"A0000005591010FFFFFFFF8900000100\"",
+                "+CGLA=1,10,\"81C0000005\"",
+                "+CCHC=1",
+                "+CFUN=1,1",
+                "+CFUN=0",
+                "+QESIM=\"eid\"",
+                "+QESIM=\"profile_detail\",1",
+                "+QESIM=\"enable_profile\",1",
+                "+CIMI",
+                "+QCCID",
+                "+CPIN?",
+                "+CSIM=10,\"0070000001\"",
+                "=?",
+                "?",
+                ",",
+                "\"",
+                "S3=13",
+                "S5=8",
+                "\x08",
+            ])
+            .prop_map(|text| text.as_bytes().to_vec()),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn any_input_and_any_card(
+            pieces in proptest::collection::vec((pieces(), 0usize..2), 0..40),
+            answers in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..20), 0..6),
+        ) {
+            let mut modem = Modem::new(model(), Box::new(Wild(answers, 0)));
+            for (bytes, port) in pieces {
+                for write in modem.receive(port, &bytes).writes {
+                    prop_assert!(write.port < 2 && !write.bytes.is_empty());
+                }
+            }
+            for port in 0..2 {
+                // Whatever was set before, a line that ends on every terminator brings a known state back.
+                let every: Vec<u8> = (0..=127).collect();
+                let _ = modem.receive(port, &every);
+                for terminator in 0..=127 {
+                    let _ = modem.receive(port, &[b'A', b'T', b'&', b'F', terminator]);
+                    modem.hang_up(port);
+                }
+                prop_assert_eq!(modem.receive(port, b"ATE0\rAT\r").for_port(port), b"ATE0\r\r\nOK\r\n\r\nOK\r\n");
+            }
+        }
+    }
+}

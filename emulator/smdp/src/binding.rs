@@ -1,0 +1,187 @@
+//! Protection and binding: from an unprotected profile package to a bound one (SGP.22 §2.5.2 to §2.5.4).
+//!
+//! Unprotected package → segments sealed under keys of its own ([`Protected`], once for an order) or under the session
+//! keys → with the commands ConfigureISDP, StoreMetadata and ReplaceSessionKeys in front, bound to one card's one-time
+//! key ([`Bound`]) → with InitialiseSecureChannel signed for one session, the bound profile package.
+
+use std::sync::Arc;
+
+use rsp::bpp::{
+    MAX_ENCRYPTED_PLAINTEXT, MAX_MAC_ONLY_DATA, SecureChannel, SessionKeys, TAG_SEGMENT_COMMAND, TAG_SEGMENT_METADATA,
+    TAG_SEGMENT_PROFILE, encode_bound_profile_package,
+};
+use rsp::crypto::{CryptoError, PrivateKey, PublicKey, Random};
+use rsp::es10::TAG_OTPK;
+use rsp::es10::download::{InitialiseSecureChannel, TAG_CONFIGURE_ISDP};
+use rsp::tlv::encode;
+use rsp::{Eid, TransactionId};
+use zeroize::Zeroizing;
+
+/// A protected profile package: the profile under keys that are drawn for it (SGP.22 §2.5.3).
+pub(crate) struct Protected {
+    /// The command ReplaceSessionKeys with these keys.
+    replace_session_keys: Zeroizing<Vec<u8>>,
+    segments: Arc<[Vec<u8>]>,
+}
+
+impl std::fmt::Debug for Protected {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Protected({} segments)", self.segments.len())
+    }
+}
+
+impl Protected {
+    /// Protects a package with new keys.
+    pub(crate) fn new(package: &[u8], random: &mut dyn Random) -> Result<Self, CryptoError> {
+        let keys = SessionKeys::random(random);
+        let replace_session_keys = keys.encode_replace_session_keys();
+        let segments = seal(package, &mut SecureChannel::new(keys))?.into();
+        Ok(Protected { replace_session_keys, segments })
+    }
+}
+
+/// Cuts a package into segments `86` (SGP.22 §2.5.3: at most 1020 bytes each) and seals them.
+fn seal(package: &[u8], channel: &mut SecureChannel) -> Result<Vec<Vec<u8>>, CryptoError> {
+    package.chunks(MAX_ENCRYPTED_PLAINTEXT).map(|chunk| channel.encrypt(TAG_SEGMENT_PROFILE, chunk)).collect()
+}
+
+/// What a package is bound to.
+pub(crate) struct Binding<'a> {
+    pub(crate) eid: Eid,
+    pub(crate) euicc_otpk: [u8; 65],
+    pub(crate) host_id: &'a [u8],
+    /// The element `BF25`.
+    pub(crate) metadata: &'a [u8],
+}
+
+/// A package bound to a card's one-time key: everything of it but InitialiseSecureChannel, which names a session.
+#[derive(Debug)]
+pub(crate) struct Bound {
+    pub(crate) eid: Eid,
+    pub(crate) euicc_otpk: [u8; 65],
+    smdp_otpk: [u8; 65],
+    host_id: Vec<u8>,
+    configure_isdp: Vec<u8>,
+    store_metadata: Vec<Vec<u8>>,
+    replace_session_keys: Option<Vec<u8>>,
+    profile_elements: Arc<[Vec<u8>]>,
+}
+
+impl Bound {
+    /// Binds a package: under the session keys, or, when it is protected already, with its own keys sent along.
+    pub(crate) fn new(
+        binding: &Binding<'_>,
+        package: &[u8],
+        protected: Option<&Protected>,
+        random: &mut dyn Random,
+        curve: rsp::crypto::Curve,
+    ) -> Result<Self, CryptoError> {
+        let one_time = PrivateKey::generate(curve, random)?;
+        let peer = PublicKey::from_point(curve, &binding.euicc_otpk)?;
+        let keys = SessionKeys::agree(&one_time, &peer, binding.host_id, &binding.eid)?;
+        let mut channel = SecureChannel::new(keys);
+        let configure_isdp = channel.encrypt(TAG_SEGMENT_COMMAND, &encode(TAG_CONFIGURE_ISDP, &[]))?;
+        let store_metadata = binding
+            .metadata
+            .chunks(MAX_MAC_ONLY_DATA)
+            .map(|chunk| channel.mac_only(TAG_SEGMENT_METADATA, chunk))
+            .collect::<Result<_, _>>()?;
+        let (replace_session_keys, profile_elements) = match protected {
+            Some(protected) => {
+                let command = channel.encrypt(TAG_SEGMENT_COMMAND, &protected.replace_session_keys)?;
+                (Some(command), protected.segments.clone())
+            }
+            None => (None, seal(package, &mut channel)?.into()),
+        };
+        Ok(Bound {
+            eid: binding.eid,
+            euicc_otpk: binding.euicc_otpk,
+            smdp_otpk: one_time.public().point(),
+            host_id: binding.host_id.to_vec(),
+            configure_isdp,
+            store_metadata,
+            replace_session_keys,
+            profile_elements,
+        })
+    }
+
+    /// How many segments carry the profile.
+    pub(crate) fn segments(&self) -> usize {
+        self.profile_elements.len()
+    }
+
+    /// The bound profile package for a session (SGP.22 §5.5.1: the signature covers the command up to the SM-DP+'s
+    /// key, and the card's key).
+    pub(crate) fn package(&self, transaction_id: &TransactionId, pb_key: &PrivateKey) -> Result<Vec<u8>, CryptoError> {
+        let signed = InitialiseSecureChannel::encode_signed_part(transaction_id, &self.host_id, &self.smdp_otpk);
+        let signature = pb_key.sign(&[&signed, &encode(TAG_OTPK, &self.euicc_otpk)])?;
+        Ok(encode_bound_profile_package(
+            &InitialiseSecureChannel::encode(&signed, &signature),
+            &self.configure_isdp,
+            &self.store_metadata,
+            self.replace_session_keys.as_deref(),
+            &self.profile_elements,
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rsp::crypto::Curve;
+    use rsp::es10::download::PrepareDownloadResponse;
+    use rsp::ids::to_hex;
+
+    use super::*;
+
+    const SHARED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data");
+
+    /// A random source that has been asked before.
+    struct Known(Vec<u8>);
+
+    impl Random for Known {
+        fn fill(&mut self, out: &mut [u8]) {
+            let rest = self.0.split_off(out.len());
+            out.copy_from_slice(&self.0);
+            self.0 = rest;
+        }
+    }
+
+    #[test]
+    fn the_recorded_session_is_bound_again_byte_for_byte() {
+        let read = |name: &str| std::fs::read(format!("{SHARED}/{name}")).ok();
+        let Some(recorded) = read("session/bound-profile-package.der") else {
+            println!("skipped: {SHARED} is not there");
+            return;
+        };
+        let file = |name: &str| read(&format!("session/{name}")).unwrap();
+        let response = file("prepare-download-response.der");
+        let PrepareDownloadResponse::Ok { euicc_signed2, .. } = PrepareDownloadResponse::parse(&response).unwrap()
+        else {
+            panic!("the recorded response is one of success");
+        };
+        let binding = Binding {
+            eid: Eid::parse("89049032123451234512345678901235").unwrap(),
+            euicc_otpk: euicc_signed2.euicc_otpk,
+            host_id: b"euicc-rsp",
+            metadata: &file("store-metadata.der"),
+        };
+        let mut random = Known(file("otsk-dp.bin"));
+        let bound = Bound::new(&binding, &file("upp.der"), None, &mut random, Curve::P256).unwrap();
+        let key = read("sgp26/DPpb/SK_S_SM_DPpb_ECDSA_NIST.pem").unwrap();
+        let key = PrivateKey::from_pem_or_der(&key).unwrap();
+        let transaction_id = TransactionId::from_bytes(&file("transaction-id.bin")).unwrap();
+        let package = bound.package(&transaction_id, &key).unwrap();
+
+        // All but the signature, which has a nonce in it, is the same.
+        let parts = |package: &[u8]| {
+            let parts = rsp::bpp::BoundProfilePackage::parse(package).unwrap();
+            let first = parts.initialise_secure_channel.len();
+            let at = parts.initialise_secure_channel.as_ptr() as usize - package.as_ptr() as usize;
+            (to_hex(&package[..at + first - 64]), to_hex(&package[at + first..]))
+        };
+        assert_eq!(parts(&package), parts(&recorded));
+        let first = rsp::bpp::BoundProfilePackage::parse(&package).unwrap().initialise_secure_channel;
+        let first = InitialiseSecureChannel::parse(first).unwrap();
+        assert!(key.public().verify(&[&first.signed_bytes(&binding.euicc_otpk)], first.smdp_signature));
+    }
+}

@@ -1,2 +1,7 @@
 //! The `lpad` program.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    lpad::main_with(std::env::args_os())
+}

@@ -1,0 +1,379 @@
+//! The command line: one operation per call, in the manner of the note's tool (eSIM LPA AN 1.1 chapter 3) and its
+//! peers.
+//!
+//! Results go to standard output, everything else to standard error. Exit codes: 0 success, 1 failure, 2 wrong usage.
+//!
+//! With `--json` standard output has one object per line. A step is `{"step":NAME,"ok":true}` with facts of its own,
+//! or `{"step":NAME,"ok":false,"message":TEXT}` with the keys of a failure; a failed step need not end the operation.
+//! The last line is the result: `{"outcome":"success"}` with `iccid`, `profiles`, `notifications` or what else the
+//! operation is about, or `{"outcome":"failure","step":NAME,"message":TEXT}` with whichever apply of
+//!
+//! - `curl`: libcurl's code, and `http`: the HTTP status;
+//! - `subject` and `reason`: the codes with which the server refused, as text (SGP.22 v2.5 §5.2.6);
+//! - `euicc`: what the card said: `function`, `command` (`BppCommandId`) and `reason` as numbers, `status_word` as
+//!   four hexadecimal digits;
+//! - `hint`: what to try.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::builder::RangedU64ValueParser;
+use clap::{ArgGroup, Parser, ValueEnum};
+use rsp::{ActivationCode, Aid};
+
+use crate::download::{DownloadRequest, Source};
+use crate::es10::Card;
+use crate::failure::{Failure, Outcome, Step};
+use crate::http::{CurlHttp, HttpOptions, Trust};
+use crate::imei::Imei;
+use crate::link::{ApduLink, AtLink, CsimLink, LinkOptions, Tty};
+use crate::log::Log;
+use crate::lpa::Lpa;
+use crate::profiles::ProfileRef;
+use crate::report::Details;
+
+mod output;
+
+use output::{Output, Success};
+
+/// The word in place of an activation code that means the default SM-DP+ (eSIM LPA AN 1.1 §3.6.2).
+const USE_SMDP: &str = "UseSMDP";
+
+/// The operations that are no download, and with which the options of a download mean nothing.
+const NO_DOWNLOAD: [&str; 8] =
+    ["remove", "list", "enable", "disable", "nickname", "info", "notifications", "default_address"];
+
+/// Installs, lists and manages eSIM profiles on an eUICC behind a modem.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "lpad", version, max_term_width = 110)]
+#[command(group = ArgGroup::new("operation").required(true).multiple(false))]
+#[command(after_help = "\
+Examples:
+  lpad -d /dev/ttyUSB2 -A '1$smdp.example.com$TOKEN'          install a profile (mind the single quotes)
+  lpad -d /dev/ttyUSB2 -A '1$smdp.example.com$TOKEN' -C 1234  the same with a confirmation code
+  lpad -d /dev/ttyUSB2 -A UseSMDP                             install from the default SM-DP+ of the eUICC
+  lpad -d /dev/ttyUSB2 --list                                 show the profiles and their numbers
+  lpad -d /dev/ttyUSB2 -R 2                                   delete profile 2 and tell its server")]
+pub struct Args {
+    /// The AT port of the modem
+    #[arg(short, long, value_name = "TTY")]
+    pub device: PathBuf,
+
+    /// Install a profile: an activation code, or UseSMDP for the default SM-DP+ of the eUICC
+    #[arg(short = 'A', long, value_name = "CODE", group = "operation")]
+    pub activation_code: Option<String>,
+
+    /// The confirmation code that belongs to the activation code
+    #[arg(short = 'C', long, value_name = "CODE", conflicts_with_all = NO_DOWNLOAD)]
+    pub confirmation_code: Option<String>,
+
+    /// Delete a profile and tell its server; ID is its number in the list, its ICCID or its AID
+    #[arg(short = 'R', long, value_name = "ID", group = "operation")]
+    pub remove: Option<ProfileRef>,
+
+    /// List the profiles
+    #[arg(short, long, group = "operation")]
+    pub list: bool,
+
+    /// Enable a profile
+    #[arg(long, value_name = "ID", group = "operation")]
+    pub enable: Option<ProfileRef>,
+
+    /// Disable a profile
+    #[arg(long, value_name = "ID", group = "operation")]
+    pub disable: Option<ProfileRef>,
+
+    /// Give a profile a nickname; an empty one takes it away
+    #[arg(long, num_args = 2, value_names = ["ID", "NAME"], group = "operation")]
+    pub nickname: Option<Vec<String>>,
+
+    /// Show the EID and what else the eUICC says of itself
+    #[arg(long, group = "operation")]
+    pub info: bool,
+
+    /// Notifications that wait on the eUICC: send them, list them, or remove them without sending
+    #[arg(long, value_enum, value_name = "ACTION", num_args = 0..=1, require_equals = true, default_missing_value = "send", group = "operation")]
+    pub notifications: Option<NotificationAction>,
+
+    /// Set the default SM-DP+ address of the eUICC; an empty one takes it away
+    #[arg(long, value_name = "ADDRESS", group = "operation")]
+    pub default_address: Option<String>,
+
+    /// Trust the certificate issuers in this file (PEM or DER) and no others; may be given more than once
+    #[arg(long, value_name = "FILE")]
+    pub ci: Vec<PathBuf>,
+
+    /// Reach the card by AT+CSIM instead of AT+CCHO and AT+CGLA
+    #[arg(long)]
+    pub csim: bool,
+
+    /// Print a JSON object per step, and one for the result
+    #[arg(long)]
+    pub json: bool,
+
+    /// Bytes per STORE DATA command
+    #[arg(long, value_name = "N", default_value_t = 120, value_parser = RangedU64ValueParser::<u8>::new().range(1..=255))]
+    pub segment: u8,
+
+    /// The longest wait in seconds for one answer of the card (default 120) or of a server (default 60)
+    #[arg(long, value_name = "SECONDS", value_parser = RangedU64ValueParser::<u32>::new().range(1..=86_400))]
+    pub timeout: Option<u32>,
+
+    /// Take this address for a server's name, without asking the name service; may be given more than once
+    #[arg(long, value_name = "HOST:PORT:ADDRESS", value_parser = resolve_entry)]
+    pub resolve: Vec<String>,
+
+    /// Tell the server this IMEI; without it only the device type (TAC) of the modem's own is told
+    #[arg(long, value_name = "DIGITS", conflicts_with_all = NO_DOWNLOAD)]
+    pub imei: Option<Imei>,
+
+    /// The AID of the ISD-R, for cards that have another
+    #[arg(long, value_name = "AID", value_parser = Aid::parse)]
+    pub isd_r: Option<Aid>,
+
+    /// Enable or disable without a REFRESH of the card; the modem may need a restart to notice
+    #[arg(long)]
+    pub no_refresh: bool,
+
+    /// Agree to policy rules of the profile that forbid to disable or delete it
+    #[arg(long, conflicts_with_all = NO_DOWNLOAD)]
+    pub accept_rules: bool,
+
+    /// Log the AT dialogue and the HTTP exchanges on standard error
+    #[arg(short, long)]
+    pub verbose: bool,
+}
+
+/// What to do with the notifications on the card.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum NotificationAction {
+    /// Send each and remove it once it is acknowledged
+    Send,
+    /// Show them
+    List,
+    /// Remove them without sending
+    Remove,
+}
+
+fn resolve_entry(text: &str) -> Result<String, String> {
+    let mut parts = text.splitn(3, ':');
+    let (host, port, address) = (parts.next(), parts.next(), parts.next());
+    let port_is_one = port.and_then(|port| port.parse::<u16>().ok()).is_some_and(|port| port > 0);
+    match (host, address) {
+        (Some(host), Some(address)) if !host.is_empty() && !address.is_empty() && port_is_one => Ok(text.to_owned()),
+        _ => Err("it has to be HOST:PORT:ADDRESS, as in smdp.example.com:443:127.0.0.1".to_owned()),
+    }
+}
+
+/// Runs the command line: the arguments with the program's name in front.
+pub fn main_with(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> ExitCode {
+    match Args::try_parse_from(args) {
+        Ok(args) => run(&args),
+        Err(error) => {
+            // Help and version are no mistakes: clap knows which stream and which code.
+            let _ = error.print();
+            ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+        }
+    }
+}
+
+fn run(args: &Args) -> ExitCode {
+    let mut output = Output::new(args.json);
+    let result = operate(args, &mut output);
+    output.finish(&result);
+    if result.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn operate(args: &Args, output: &mut Output) -> Outcome<Success> {
+    // What the user has given is read before anything is touched.
+    let download = args.activation_code.as_deref().map(|code| download_request(args, code)).transpose()?;
+    let log = if args.verbose { Log::to_stderr() } else { Log::default() };
+    let http = CurlHttp::new(http_options(args)?, log.clone());
+    let link = open_link(args, log).map_err(|error| Failure::of_link(Step::OpenCard, &error))?;
+    output.step_done(Step::OpenCard, Details::new().with("device", args.device.display().to_string()));
+    let mut lpa = Lpa::new(Card::new(link, args.segment), http, output);
+    perform(args, download, &mut lpa)
+}
+
+fn perform(
+    args: &Args,
+    download: Option<DownloadRequest>,
+    lpa: &mut Lpa<'_, Box<dyn ApduLink>, CurlHttp>,
+) -> Outcome<Success> {
+    let refresh = !args.no_refresh;
+    if let Some(request) = download {
+        return lpa.download(&request).map(Success::Installed);
+    }
+    if let Some(id) = &args.remove {
+        return lpa.delete(id).map(Success::Deleted);
+    }
+    if let Some(id) = &args.enable {
+        return lpa.enable(id, refresh).map(Success::Enabled);
+    }
+    if let Some(id) = &args.disable {
+        return lpa.disable(id, refresh).map(Success::Disabled);
+    }
+    if let Some([id, nickname]) = args.nickname.as_deref() {
+        let id: ProfileRef = id.parse().map_err(|problem: String| Failure::new(Step::SetNickname, problem))?;
+        return lpa.set_nickname(&id, nickname).map(Success::Named);
+    }
+    if let Some(address) = &args.default_address {
+        return lpa.set_default_address(address).map(|()| Success::AddressSet);
+    }
+    if args.info {
+        return lpa.card_info().map(|info| Success::Info(Box::new(info)));
+    }
+    match args.notifications {
+        None => lpa.profiles().map(Success::Profiles),
+        Some(NotificationAction::List) => lpa.notifications().map(Success::Notifications),
+        Some(NotificationAction::Send) => {
+            let deliveries = lpa.send_notifications()?;
+            match deliveries.iter().find_map(|delivery| delivery.failure.clone()) {
+                Some(failure) => Err(failure),
+                None => Ok(Success::Sent(deliveries.len())),
+            }
+        }
+        Some(NotificationAction::Remove) => {
+            let list = lpa.notifications()?;
+            for notification in &list {
+                lpa.forget_notification(notification.sequence_number)?;
+            }
+            Ok(Success::Removed(list.len()))
+        }
+    }
+}
+
+fn download_request(args: &Args, code: &str) -> Outcome<DownloadRequest> {
+    let source = if code.eq_ignore_ascii_case(USE_SMDP) {
+        Source::DefaultSmdp
+    } else {
+        let code = ActivationCode::parse(code).map_err(|error| {
+            Failure::new(Step::ActivationCode, error.to_string())
+                .with_hint("an activation code looks like '1$smdp.example.com$TOKEN', in single quotes")
+        })?;
+        Source::ActivationCode(code)
+    };
+    Ok(DownloadRequest {
+        source,
+        confirmation_code: args.confirmation_code.clone(),
+        imei: args.imei,
+        accept_rules: args.accept_rules,
+    })
+}
+
+fn http_options(args: &Args) -> Outcome<HttpOptions> {
+    let mut options = HttpOptions { resolve: args.resolve.clone(), ..HttpOptions::default() };
+    options.trust = Trust::from_files(&args.ci).map_err(|error| Failure::new(Step::Configure, error.to_string()))?;
+    if let Some(timeout) = given_timeout(args) {
+        options.timeout = timeout;
+        options.connect_timeout = options.connect_timeout.min(timeout);
+    }
+    Ok(options)
+}
+
+fn given_timeout(args: &Args) -> Option<Duration> {
+    args.timeout.map(|seconds| Duration::from_secs(u64::from(seconds)))
+}
+
+fn open_link(args: &Args, log: Log) -> Result<Box<dyn ApduLink>, crate::link::LinkError> {
+    let mut options = LinkOptions::default();
+    if let Some(aid) = &args.isd_r {
+        options.aid = aid.clone();
+    }
+    if let Some(timeout) = given_timeout(args) {
+        options.apdu_timeout = timeout;
+        options.command_timeout = options.command_timeout.min(timeout);
+    }
+    let tty = Tty::open(&args.device)?;
+    Ok(if args.csim {
+        Box::new(CsimLink::open(tty, options, log)?)
+    } else {
+        Box::new(AtLink::open(tty, options, log)?)
+    })
+}
+
+impl Output {
+    fn step_done(&mut self, step: Step, facts: Details) {
+        crate::report::Report::done(self, step, facts);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(args: &[&str]) -> Result<Args, String> {
+        let args = ["lpad", "-d", "/dev/ttyUSB2"].iter().chain(args);
+        Args::try_parse_from(args).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        <Args as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn commands_of_the_note() {
+        let args = parse(&["-A", "1$esim.quectel.com$0123456789ABCDEFGHIJKLMNPQRSTUVWXYZ$", "-C", "1234"]).unwrap();
+        assert_eq!(args.confirmation_code.as_deref(), Some("1234"));
+        let request = download_request(&args, args.activation_code.as_deref().unwrap()).unwrap();
+        assert!(matches!(request.source, Source::ActivationCode(code) if code.smdp.as_str() == "esim.quectel.com"));
+        let args = parse(&["-A", "UseSMDP"]).unwrap();
+        assert_eq!(download_request(&args, "UseSMDP").unwrap().source, Source::DefaultSmdp);
+        assert_eq!(parse(&["-R", "2"]).unwrap().remove, Some(ProfileRef::Number(2)));
+    }
+
+    #[test]
+    fn one_operation_at_a_time() {
+        assert!(parse(&[]).unwrap_err().contains("required"));
+        assert!(parse(&["--list", "--info"]).unwrap_err().contains("cannot be used with"));
+        assert!(parse(&["--list", "-C", "1"]).is_err());
+        assert!(Args::try_parse_from(["lpad", "--list"]).is_err(), "a device is needed");
+        assert_eq!(parse(&["--notifications"]).unwrap().notifications, Some(NotificationAction::Send));
+        assert_eq!(parse(&["--notifications=list"]).unwrap().notifications, Some(NotificationAction::List));
+        let args = parse(&["--nickname", "1", "My phone"]).unwrap();
+        assert_eq!(args.nickname.unwrap(), ["1", "My phone"]);
+    }
+
+    #[test]
+    fn values_out_of_range() {
+        for bad in [
+            &["--list", "--segment", "0"][..],
+            &["--list", "--segment", "256"],
+            &["--list", "--timeout", "0"],
+            &["--list", "--resolve", "host:443"],
+            &["--list", "--resolve", "host:0:127.0.0.1"],
+            &["--list", "--isd-r", "A0"],
+            &["--enable", "first"],
+            &["-A", "UseSMDP", "--imei", "1"],
+        ] {
+            assert!(parse(bad).is_err(), "{bad:?}");
+        }
+        assert_eq!(parse(&["--list", "--resolve", "h:443:::1"]).unwrap().resolve, ["h:443:::1"]);
+        assert_eq!(parse(&["--list"]).unwrap().segment, 120);
+    }
+
+    #[test]
+    fn a_code_that_a_shell_has_cut() {
+        let args = parse(&["-A", "1.example.com"]).unwrap();
+        let failure = download_request(&args, "1").unwrap_err();
+        assert_eq!(failure.step, Step::ActivationCode);
+        assert!(failure.to_string().contains("single quotes"), "{failure}");
+    }
+
+    #[test]
+    fn exit_codes() {
+        let code = |args: &[&str]| format!("{:?}", main_with(args));
+        assert_eq!(code(&["lpad", "--version"]), format!("{:?}", ExitCode::SUCCESS));
+        assert_eq!(code(&["lpad", "--nonsense"]), format!("{:?}", ExitCode::from(2)));
+        assert_eq!(code(&["lpad", "-d", "/dev/null", "--json", "--list"]), format!("{:?}", ExitCode::from(1)));
+    }
+
+    #[test]
+    fn help() {
+        let help = <Args as clap::CommandFactory>::command().term_width(110).render_long_help().to_string();
+        insta::assert_snapshot!(help);
+    }
+}

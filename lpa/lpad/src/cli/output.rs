@@ -1,0 +1,406 @@
+//! What the user sees: plain words with a progress bar on a terminal, or JSON objects one per line.
+
+use std::fmt::Write as _;
+use std::io::{IsTerminal, Write as _};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use rsp::es10::notification::{NotificationEvent, NotificationMetadata};
+use rsp::es10::profiles::ProfileInfo;
+use rsp::ids::to_hex;
+use serde_json::Value;
+
+use crate::download::Installed;
+use crate::failure::{Failure, Outcome, Step};
+use crate::notifications::{self, event_names};
+use crate::profiles::{self, CardInfo, Changed, FoundProfile};
+use crate::report::{Details, Report};
+
+/// The words of the note when a profile is gone and its server knows (eSIM LPA AN 1.1 §3.7).
+const DELETED_AND_NOTIFIED: &str = "Profile is deleted and smdp+ is notified of success !";
+
+/// What an operation has achieved.
+#[derive(Debug)]
+pub(super) enum Success {
+    Installed(Installed),
+    Deleted(Changed),
+    Enabled(Changed),
+    Disabled(Changed),
+    Named(FoundProfile),
+    AddressSet,
+    Info(Box<CardInfo>),
+    Profiles(Vec<ProfileInfo>),
+    Notifications(Vec<NotificationMetadata>),
+    Sent(usize),
+    Removed(usize),
+}
+
+/// The listener of the command line.
+#[derive(Debug)]
+pub(super) struct Output {
+    json: bool,
+    bar: Option<ProgressBar>,
+}
+
+impl Output {
+    pub(super) fn new(json: bool) -> Self {
+        let bar = (!json && std::io::stderr().is_terminal()).then(|| {
+            let bar = ProgressBar::new(0);
+            if let Ok(style) = ProgressStyle::with_template("{msg:26} {wide_bar} {percent:>3} %") {
+                bar.set_style(style);
+            }
+            bar
+        });
+        Output { json, bar }
+    }
+
+    /// Shows how the operation has ended.
+    pub(super) fn finish(&mut self, result: &Outcome<Success>) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+        let (to_stdout, to_stderr) =
+            if self.json { (json_line(&result_object(result)), String::new()) } else { words(result) };
+        // Nobody may be reading: that is no reason to fail.
+        let _ = std::io::stdout().write_all(to_stdout.as_bytes());
+        let _ = std::io::stderr().write_all(to_stderr.as_bytes());
+    }
+
+    fn object(&self, object: &Details) {
+        if self.json {
+            let _ = std::io::stdout().write_all(json_line(object).as_bytes());
+        }
+    }
+}
+
+fn json_line(object: &Details) -> String {
+    // Text keys and JSON values: this cannot fail.
+    let mut line = serde_json::to_string(object).unwrap_or_default();
+    line.push('\n');
+    line
+}
+
+impl Report for Output {
+    fn done(&mut self, step: Step, facts: Details) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(step.name());
+        }
+        if self.json {
+            self.object(&step_object(step, true, facts));
+        }
+    }
+
+    fn failed(&mut self, failure: &Failure) {
+        if self.json {
+            self.object(&step_object(failure.step, false, failure.facts()));
+        }
+    }
+
+    fn progress(&mut self, sent: usize, total: usize) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(Step::LoadBoundProfilePackage.name());
+            bar.set_length(total as u64);
+            bar.set_position(sent as u64);
+        }
+    }
+}
+
+fn step_object(step: Step, ok: bool, facts: Details) -> Details {
+    Details::new().with("step", step.name()).with("ok", ok).and(facts)
+}
+
+fn result_object(result: &Outcome<Success>) -> Details {
+    match result {
+        Err(failure) => {
+            Details::new().with("outcome", "failure").with("step", failure.step.name()).and(failure.facts())
+        }
+        Ok(success) => Details::new().with("outcome", "success").and(success_facts(success)),
+    }
+}
+
+fn success_facts(success: &Success) -> Details {
+    let facts = Details::new();
+    match success {
+        Success::Installed(installed) => facts.with("iccid", installed.iccid.to_string()),
+        Success::Deleted(Changed { profile, .. })
+        | Success::Enabled(Changed { profile, .. })
+        | Success::Disabled(Changed { profile, .. })
+        | Success::Named(profile) => facts.with_some("iccid", profile.iccid.map(|iccid| iccid.to_string())),
+        Success::AddressSet => facts,
+        Success::Info(info) => info_facts(info),
+        Success::Profiles(list) => {
+            let list: Vec<Value> =
+                list.iter().enumerate().map(|(index, info)| profiles::describe(index + 1, info).into()).collect();
+            facts.with("profiles", list)
+        }
+        Success::Notifications(list) => {
+            let list: Vec<Value> =
+                list.iter().map(|notification| notifications::describe(notification).into()).collect();
+            facts.with("notifications", list)
+        }
+        Success::Sent(count) => facts.with("sent", *count),
+        Success::Removed(count) => facts.with("removed", *count),
+    }
+}
+
+fn info_facts(info: &CardInfo) -> Details {
+    let issuers: Vec<String> = info.info.ci_pkids_for_signing.iter().map(|id| to_hex(id)).collect();
+    Details::new()
+        .with("eid", info.eid.to_string())
+        .with("svn", info.info.svn.to_string())
+        .with("profile_version", info.info.profile_version.to_string())
+        .with("firmware", info.info.firmware_version.to_string())
+        .with_some("free_memory", info.resources.map(|resources| resources.free_non_volatile))
+        .with_some("default_smdp", info.default_smdp.as_deref())
+        .with("root_smds", info.root_smds.as_str())
+        .with("ci", issuers)
+        .with("sas", info.info.sas_accreditation_number.as_str())
+}
+
+/// The result in words: for standard output, and for standard error.
+fn words(result: &Outcome<Success>) -> (String, String) {
+    let (out, notes) = match result {
+        Ok(success) => success_words(success),
+        Err(failure) => (String::new(), format!("lpad: {failure}\n")),
+    };
+    (printable(&out), printable(&notes))
+}
+
+/// Texts come from cards and servers: what would steer the terminal does not get there.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{FFFD}' } else { c }).collect()
+}
+
+fn success_words(success: &Success) -> (String, String) {
+    let mut out = String::new();
+    let mut notes = String::new();
+    match success {
+        Success::Installed(installed) => {
+            let metadata = &installed.metadata;
+            let _ = writeln!(
+                out,
+                "Profile is installed: {} ({}, {})",
+                installed.iccid, metadata.service_provider_name, metadata.profile_name
+            );
+            let _ = writeln!(out, "It is disabled; enable it with --enable {}", installed.iccid);
+            match &installed.deliveries {
+                Ok(deliveries) => deliveries
+                    .iter()
+                    .filter_map(|delivery| delivery.failure.as_deref())
+                    .for_each(|failure| note_left(&mut notes, failure)),
+                Err(failure) => note_left(&mut notes, failure),
+            }
+        }
+        Success::Deleted(changed) => {
+            let notified = changed.is_notified(NotificationEvent::Delete);
+            let _ = writeln!(out, "{}", if notified { DELETED_AND_NOTIFIED } else { "Profile is deleted" });
+            changed.left().into_iter().for_each(|failure| note_left(&mut notes, failure));
+        }
+        Success::Enabled(changed) | Success::Disabled(changed) => {
+            let verb = if matches!(success, Success::Enabled(_)) { "enabled" } else { "disabled" };
+            let _ = writeln!(out, "Profile is {verb}");
+            changed.left().into_iter().for_each(|failure| note_left(&mut notes, failure));
+        }
+        Success::Named(_) => out.push_str("Nickname is set\n"),
+        Success::AddressSet => out.push_str("Default SM-DP+ address is set\n"),
+        Success::Info(info) => info_words(&mut out, info),
+        Success::Profiles(list) => profile_words(&mut out, list),
+        Success::Notifications(list) => notification_words(&mut out, list),
+        Success::Sent(count) => {
+            let _ = writeln!(out, "{} sent and removed", counted(*count));
+        }
+        Success::Removed(count) => {
+            let _ = writeln!(out, "{} removed without sending", counted(*count));
+        }
+    }
+    (out, notes)
+}
+
+fn note_left(notes: &mut String, failure: &Failure) {
+    let _ = writeln!(notes, "note: a notification stays on the eUICC: {}", failure.message);
+    let _ = writeln!(notes, "hint: send it later with --notifications");
+}
+
+fn counted(count: usize) -> String {
+    if count == 1 { "1 notification".to_owned() } else { format!("{count} notifications") }
+}
+
+fn info_words(out: &mut String, info: &CardInfo) {
+    let mut line = |name: &str, value: &dyn std::fmt::Display| {
+        let _ = writeln!(out, "{name:<18} {value}");
+    };
+    line("EID", &info.eid);
+    line("SGP.22 version", &info.info.svn);
+    line("profile version", &info.info.profile_version);
+    line("firmware", &info.info.firmware_version);
+    if let Some(resources) = info.resources {
+        line("free memory", &format!("{} bytes", resources.free_non_volatile));
+    }
+    line("default SM-DP+", &info.default_smdp.as_deref().unwrap_or("none"));
+    line("root SM-DS", &info.root_smds);
+    for ci in &info.info.ci_pkids_for_signing {
+        line("issuer (CI)", &to_hex(ci));
+    }
+    line("SAS number", &info.info.sas_accreditation_number);
+}
+
+fn profile_words(out: &mut String, list: &[ProfileInfo]) {
+    if list.is_empty() {
+        out.push_str("no profile is installed\n");
+        return;
+    }
+    let rows: Vec<[String; 7]> = list
+        .iter()
+        .enumerate()
+        .map(|(index, info)| {
+            let text = |value: &Option<String>| value.clone().unwrap_or_default();
+            [
+                (index + 1).to_string(),
+                info.iccid.map_or_else(|| "?".to_owned(), |iccid| iccid.to_string()),
+                info.state.map_or("?", |state| state.name()).to_owned(),
+                info.profile_class.map_or("?", |class| class.name()).to_owned(),
+                text(&info.service_provider_name),
+                text(&info.profile_name),
+                text(&info.nickname),
+            ]
+        })
+        .collect();
+    table(out, ["ID", "ICCID", "STATE", "CLASS", "PROVIDER", "NAME", "NICKNAME"], &rows);
+}
+
+fn notification_words(out: &mut String, list: &[NotificationMetadata]) {
+    if list.is_empty() {
+        out.push_str("no notification is waiting\n");
+        return;
+    }
+    let rows: Vec<[String; 4]> = list
+        .iter()
+        .map(|notification| {
+            [
+                notification.sequence_number.to_string(),
+                event_names(notification),
+                notification.iccid.map_or_else(|| "-".to_owned(), |iccid| iccid.to_string()),
+                notification.address.clone(),
+            ]
+        })
+        .collect();
+    table(out, ["NUMBER", "EVENT", "ICCID", "SERVER"], &rows);
+}
+
+/// Columns as wide as their widest cell.
+fn table<const N: usize>(out: &mut String, head: [&str; N], rows: &[[String; N]]) {
+    let one_line = |cell: &String| cell.replace('\n', " ");
+    let mut all = vec![head.map(str::to_owned)];
+    all.extend(rows.iter().map(|row| row.each_ref().map(one_line)));
+    let widths: [usize; N] =
+        std::array::from_fn(|column| all.iter().map(|row| row[column].chars().count()).max().unwrap_or(0));
+    for row in &all {
+        let line: Vec<String> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        let _ = writeln!(out, "{}", line.join("  ").trim_end());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failure::EuiccFailure;
+    use crate::notifications::Delivery;
+    use rsp::es10::profiles::{ProfileClass, ProfileId, ProfileState};
+    use rsp::{Aid, Iccid};
+
+    fn iccid() -> Iccid {
+        Iccid::parse("8988247000111763810").unwrap()
+    }
+
+    fn profile() -> ProfileInfo {
+        ProfileInfo {
+            iccid: Some(iccid()),
+            isdp_aid: Some(Aid::isd_p(0x10)),
+            state: Some(ProfileState::Enabled),
+            nickname: Some("Büro\u{1b}[2J".to_owned()),
+            service_provider_name: Some("Transatel".to_owned()),
+            profile_name: Some("TSL_0131".to_owned()),
+            profile_class: Some(ProfileClass::Operational),
+            ..ProfileInfo::default()
+        }
+    }
+
+    fn notification() -> NotificationMetadata {
+        NotificationMetadata {
+            sequence_number: 7,
+            events: NotificationEvent::Delete.as_bits(),
+            address: "smdp.example.com".to_owned(),
+            iccid: Some(iccid()),
+        }
+    }
+
+    fn deleted(failure: Option<Box<Failure>>) -> Outcome<Success> {
+        let profile = FoundProfile { info: profile(), id: ProfileId::Iccid(iccid()), iccid: Some(iccid()) };
+        let deliveries = Ok(vec![Delivery { notification: notification(), failure }]);
+        Ok(Success::Deleted(Changed { profile, deliveries }))
+    }
+
+    fn failure() -> Box<Failure> {
+        let mut failure = Failure::new(Step::HandleNotification, "cannot resolve smdp.example.com (curl 6)");
+        failure.curl = Some(6);
+        failure
+    }
+
+    #[test]
+    fn the_words_of_the_note_only_when_both_have_happened() {
+        let (out, notes) = words(&deleted(None));
+        assert_eq!((out.as_str(), notes.as_str()), ("Profile is deleted and smdp+ is notified of success !\n", ""));
+        let (out, notes) = words(&deleted(Some(failure())));
+        assert_eq!(out, "Profile is deleted\n");
+        assert!(notes.contains("curl 6") && notes.contains("--notifications"), "{notes}");
+    }
+
+    #[test]
+    fn results_in_words() {
+        let mut unnamed = profile();
+        (unnamed.nickname, unnamed.state) = (None, Some(ProfileState::Disabled));
+        let results = [
+            Ok(Success::Profiles(vec![profile(), unnamed])),
+            Ok(Success::Profiles(Vec::new())),
+            Ok(Success::Notifications(vec![notification()])),
+            Ok(Success::Sent(1)),
+            Ok(Success::Removed(2)),
+            Err(failure().with_hint("check the address")),
+        ];
+        let text: String = results.iter().map(words).map(|(out, notes)| format!("{out}{notes}--\n")).collect();
+        insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn results_in_json() {
+        let mut card = Failure::new(Step::LoadBoundProfilePackage, "the same profile is installed already");
+        card.euicc = Some(EuiccFailure {
+            function: "LoadBoundProfilePackage",
+            command: Some(2),
+            reason: Some(9),
+            status_word: None,
+        });
+        let mut server = Failure::new(Step::AuthenticateClient, "refused");
+        (server.subject, server.reason) = (Some("8.2.6".to_owned()), Some("3.8".to_owned()));
+        let mut http = Failure::new(Step::AuthenticateClient, "unavailable");
+        http.http = Some(503);
+        let mut status = Failure::new(Step::GetEid, "closed");
+        status.euicc =
+            Some(EuiccFailure { function: "GetEID", command: None, reason: None, status_word: Some(0x6881) });
+        let results = [
+            deleted(None),
+            Ok(Success::Profiles(vec![profile()])),
+            Ok(Success::Notifications(vec![notification()])),
+            Err(failure()),
+            Err(card),
+            Err(server),
+            Err(http),
+            Err(status),
+        ];
+        let text: String = results.iter().map(|result| json_line(&result_object(result))).collect();
+        insta::assert_snapshot!(text);
+        assert_eq!(
+            json_line(&step_object(Step::HandleNotification, false, failure().facts())),
+            "{\"step\":\"handleNotification\",\"ok\":false,\"message\":\"cannot resolve smdp.example.com (curl 6)\",\"curl\":6}\n"
+        );
+    }
+}

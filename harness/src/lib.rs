@@ -1,1 +1,14 @@
-//! Placeholder of the skeleton.
+//! The `esimlab` program as a library: the lab that is wired up, the scenario language, the runner and the reports.
+//!
+//! A scenario file becomes a [`scenario::ast::Scenario`]; the runner sets up a lab with what the scenario says is there,
+//! does its steps, and compares what was observed (the [`timeline::Timeline`], the card, the orders) with what it
+//! expects; the reports print the verdicts.
+
+pub mod bench;
+pub mod cli;
+pub mod lab;
+pub mod report;
+pub mod runner;
+pub mod scenario;
+pub mod timeline;
+pub mod up;

@@ -1,2 +1,7 @@
 //! The `esimlab` program.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    esimlab::cli::main()
+}

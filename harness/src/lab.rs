@@ -1,0 +1,673 @@
+//! A lab: a modem on a pseudo-terminal with a card behind it, and an SM-DP+ on a port of its own, wired to one
+//! timeline and one clock.
+//!
+//! [`Lab::builder`] says what is there at the start; [`LabBuilder::start`] makes it, inside a tokio runtime:
+//!
+//! ```text
+//! host software ── pseudo-terminal ── modem ── CardSlot ── eUICC      both watched,
+//!              └── HTTPS on loopback ────────── SM-DP+ ── orders      all events to the timeline
+//! ```
+//!
+//! Nothing is shared between two labs; ports are free ones, and dropping a lab takes it down with all it has made.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use euicc::{CardConfig, Euicc, NotificationSummary, PreinstalledProfile, ProfileSummary};
+use modem::{Model, Modem, ModemEvent, RunningModem};
+use pki::{Pki, PkiSpec};
+use rsp::crypto::{Curve, Random, SeededRandom, SystemRandom};
+use rsp::es10::profiles::{ProfileState, TAG_SET_NICKNAME, encode_set_nickname_request};
+use rsp::{Eid, Iccid};
+use smdp::front::{Exchange, FaultFired};
+use smdp::{OrderId, OrderSpec, OrderState, Profile, Server, Smdp, SmdpConfig, SmdpEvent};
+
+use crate::timeline::{Direction, Http, Role, Timeline};
+
+/// The host name under which the SM-DP+ is said to be when its name is not to resolve. `invalid` is reserved: no name
+/// below it exists (RFC 6761 §6.4).
+pub const UNRESOLVABLE_HOST: &str = "smdp.example.invalid";
+
+/// The model of a lab that is not told another one.
+pub const DEFAULT_MODEL: &str = "RM500Q-GL";
+
+/// The EID of a lab that is not told another one: that of the SGP.26 test card.
+pub const DEFAULT_EID: &str = "89049032123451234512345678901235";
+
+/// Where a lab gets the time from, Unix seconds.
+pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
+
+/// A lab that could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum LabError {
+    /// The certificates cannot be had.
+    #[error("the lab's certificates: {0}")]
+    Pki(#[from] pki::PkiError),
+    /// No eUICC certificate for this EID.
+    #[error("no eUICC certificate on {curve} for the EID {eid}, and none can be issued: {reason}")]
+    NoEuicc {
+        /// The EID.
+        eid: Eid,
+        /// The curve.
+        curve: Curve,
+        /// Why none can be issued.
+        reason: String,
+    },
+    /// A profile that should be on the card cannot be put there.
+    #[error("the preinstalled profile {name:?}: {reason}")]
+    Preinstalled {
+        /// Its name.
+        name: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// An order cannot be taken.
+    #[error("the order: {0}")]
+    Order(#[from] smdp::order::OrderError),
+    /// The SM-DP+ refuses its configuration.
+    #[error("the SM-DP+: {0}")]
+    Smdp(#[from] smdp::server::ConfigError),
+    /// The HTTPS front does not start.
+    #[error("the SM-DP+: {0}")]
+    Front(#[from] smdp::front::StartError),
+    /// A port, a terminal or a file.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was tried.
+        what: String,
+        /// What the system says.
+        source: std::io::Error,
+    },
+}
+
+fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> LabError {
+    let what = what.into();
+    move |source| LabError::Io { what, source }
+}
+
+/// A profile that is on the card at the start.
+#[derive(Debug, Clone)]
+pub struct Preinstalled {
+    /// The profile.
+    pub profile: Profile,
+    /// Whether it is enabled.
+    pub enabled: bool,
+    /// Its nickname.
+    pub nickname: Option<String>,
+}
+
+/// What a lab is to be like.
+#[must_use]
+pub struct LabBuilder {
+    seed: Option<u64>,
+    model: Option<Model>,
+    eid: Option<Eid>,
+    curve: Curve,
+    pki: Option<Pki>,
+    listen: SocketAddr,
+    resolvable: bool,
+    use_default_smdp: bool,
+    preinstalled: Vec<Preinstalled>,
+    orders: Vec<OrderSpec>,
+    faults: Vec<smdp::Fault>,
+    timeline: Timeline,
+    clock: Clock,
+}
+
+impl LabBuilder {
+    /// Makes every random choice follow from this seed; without one they come from the operating system.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// The modem; an RM500Q-GL when nothing is said.
+    pub fn model(mut self, model: Model) -> Self {
+        self.model = Some(model);
+        self
+    }
+
+    /// The card's EID; when nothing is said, the first one of the PKI.
+    pub fn eid(mut self, eid: Eid) -> Self {
+        self.eid = Some(eid);
+        self
+    }
+
+    /// The curve of all certificates; P-256 when nothing is said.
+    pub fn curve(mut self, curve: Curve) -> Self {
+        self.curve = curve;
+        self
+    }
+
+    /// The certificates and keys; new ones when nothing is said.
+    pub fn pki(mut self, pki: Pki) -> Self {
+        self.pki = Some(pki);
+        self
+    }
+
+    /// Where the SM-DP+ listens; a free port on loopback when nothing is said.
+    pub fn listen(mut self, address: SocketAddr) -> Self {
+        self.listen = address;
+        self
+    }
+
+    /// Makes the server's address one whose host name does not resolve.
+    pub fn unresolvable(mut self) -> Self {
+        self.resolvable = false;
+        self
+    }
+
+    /// Writes the server's address into the card as its default SM-DP+ address.
+    pub fn default_smdp(mut self) -> Self {
+        self.use_default_smdp = true;
+        self
+    }
+
+    /// Puts a profile on the card.
+    pub fn profile(mut self, preinstalled: Preinstalled) -> Self {
+        self.preinstalled.push(preinstalled);
+        self
+    }
+
+    /// Gives the server an order.
+    pub fn order(mut self, order: OrderSpec) -> Self {
+        self.orders.push(order);
+        self
+    }
+
+    /// Makes something go wrong at the server.
+    pub fn fault(mut self, fault: smdp::Fault) -> Self {
+        self.faults.push(fault);
+        self
+    }
+
+    /// The timeline that events go to; a new one when nothing is said.
+    pub fn timeline(mut self, timeline: Timeline) -> Self {
+        self.timeline = timeline;
+        self
+    }
+
+    /// The clock of card and server; the system's when nothing is said.
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Makes the lab. Has to be called inside a tokio runtime with I/O and time.
+    pub fn start(self) -> Result<Lab, LabError> {
+        let now = (self.clock)();
+        let random = |label: &str| -> Box<dyn Random> {
+            match self.seed {
+                Some(seed) => Box::new(SeededRandom::new(seed, label)),
+                None => Box::new(SystemRandom),
+            }
+        };
+        let pki = match self.pki {
+            Some(pki) => pki,
+            None => {
+                let spec = PkiSpec { curves: vec![self.curve], eids: Vec::new(), ..PkiSpec::default() };
+                Pki::generate(&spec, &mut *random("pki"), now)?
+            }
+        };
+        let eid = match self.eid.or_else(|| pki.eids().first().copied()) {
+            Some(eid) => eid,
+            None => Eid::parse(DEFAULT_EID).map_err(|error| io(DEFAULT_EID)(std::io::Error::other(error)))?,
+        };
+
+        let listener =
+            TcpListener::bind(self.listen).map_err(io(format!("the SM-DP+ cannot listen on {}", self.listen)))?;
+        let listening = listener.local_addr().map_err(io("the SM-DP+'s listener"))?;
+        let tls = server_identity(&pki, self.curve, &mut *random("tls"), now)?;
+        let host = match (self.resolvable, tls.1) {
+            (false, _) => UNRESOLVABLE_HOST.to_owned(),
+            (true, Some(name)) => name,
+            (true, None) => listening.ip().to_string(),
+        };
+        let address = format!("{host}:{}", listening.port());
+
+        let ci = pki.ci(self.curve)?.clone();
+        let credentials = pki.smdp(self.curve)?;
+        let mut config = SmdpConfig::new(
+            address.clone(),
+            credentials.oid.clone(),
+            vec![smdp::Credentials { ci, auth: identity(&credentials.auth), pb: identity(&credentials.pb) }],
+        );
+        config.aliases = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+        let mut server = Smdp::new(config, random("server"))?;
+        for order in self.orders {
+            server.add_order(order, now)?;
+        }
+        server.drain_events();
+        let smdp = Arc::new(Mutex::new(server));
+        let options = smdp::front::Options {
+            clock: self.clock.clone(),
+            observer: Arc::new(ServerWatch { timeline: self.timeline.clone() }),
+            faults: self.faults,
+            ..smdp::front::Options::default()
+        };
+        let front = Server::start(listener, smdp, &tls.0, options)?;
+
+        let card = card(CardParts {
+            pki: &pki,
+            curve: self.curve,
+            eid,
+            preinstalled: &self.preinstalled,
+            smdp_address: &address,
+            default_smdp: self.use_default_smdp,
+            random: &random,
+            now,
+        })?;
+        let card = Arc::new(Mutex::new(card));
+        let card_time = Arc::new(AtomicU64::new(0));
+        let slot = CardSlot {
+            card: card.clone(),
+            timeline: self.timeline.clone(),
+            clock: self.clock.clone(),
+            time: card_time.clone(),
+        };
+        let watch = ModemWatch { timeline: self.timeline.clone() };
+        let model = match self.model {
+            Some(model) => model,
+            None => Model::named(DEFAULT_MODEL).map_err(|error| io(DEFAULT_MODEL)(std::io::Error::other(error)))?,
+        };
+        let model_name = model.identity.model.clone();
+        let modem = RunningModem::start(Modem::observed(model, Some(Box::new(slot)), Box::new(watch)))
+            .map_err(io("the modem's pseudo-terminals"))?;
+
+        let folder = tempfile::Builder::new().prefix("esimlab-").tempdir().map_err(io("a folder for the lab"))?;
+        let ci_file = folder.path().join("ci.pem");
+        std::fs::write(&ci_file, pki.ci(self.curve)?.to_pem()).map_err(io(ci_file.display().to_string()))?;
+        Ok(Lab {
+            modem,
+            model_name,
+            card,
+            card_time,
+            front,
+            address,
+            eid,
+            ci_file,
+            timeline: self.timeline,
+            clock: self.clock,
+            pki,
+            _folder: folder,
+        })
+    }
+}
+
+/// The TLS certificate of the server, and the host name it is limited to, if it is.
+///
+/// With the CI's key at hand a certificate for loopback is issued; a folder without that key (or a real server's
+/// certificates) brings its own certificate, and the server is then known by the first name in it.
+fn server_identity(
+    pki: &Pki,
+    curve: Curve,
+    random: &mut dyn Random,
+    now: i64,
+) -> Result<(smdp::Identity, Option<String>), LabError> {
+    let names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
+    if pki.ci_key(curve).is_ok() {
+        return Ok((identity(&pki.issue_tls(curve, &names, random, now)?), None));
+    }
+    let own = pki.tls(curve)?;
+    Ok((identity(own), own.certificate.dns_names().first().cloned()))
+}
+
+fn identity(identity: &pki::Identity) -> smdp::Identity {
+    smdp::Identity { certificate: identity.certificate.clone(), key: identity.key.clone() }
+}
+
+/// What a card is made from.
+struct CardParts<'a> {
+    pki: &'a Pki,
+    curve: Curve,
+    eid: Eid,
+    preinstalled: &'a [Preinstalled],
+    smdp_address: &'a str,
+    default_smdp: bool,
+    random: &'a dyn Fn(&str) -> Box<dyn Random>,
+    now: i64,
+}
+
+fn card(parts: CardParts<'_>) -> Result<Euicc, LabError> {
+    let credentials = match parts.pki.euicc(parts.curve, &parts.eid) {
+        Some(known) => known.clone(),
+        None => parts
+            .pki
+            .issue_euicc(parts.curve, &parts.eid, &mut *(parts.random)("euicc"), parts.now)
+            .map_err(|error| LabError::NoEuicc { eid: parts.eid, curve: parts.curve, reason: error.to_string() })?,
+    };
+    let credentials = euicc::Credentials {
+        ci: credentials.ci,
+        eum: credentials.eum,
+        euicc: credentials.euicc.certificate,
+        key: credentials.euicc.key,
+    };
+    let mut config = CardConfig::new(parts.eid, vec![credentials]);
+    if parts.default_smdp {
+        config.default_smdp = Some(parts.smdp_address.to_owned());
+    }
+    for wanted in parts.preinstalled {
+        let metadata = wanted.profile.metadata(parts.smdp_address).encode();
+        let profile =
+            PreinstalledProfile::new(&metadata, wanted.profile.package(), wanted.enabled).map_err(|error| {
+                LabError::Preinstalled { name: wanted.profile.name().to_owned(), reason: error.to_string() }
+            })?;
+        config.preinstalled.push(profile);
+    }
+    let mut card = Euicc::new(config, (parts.random)("card"));
+    for wanted in parts.preinstalled {
+        if let Some(nickname) = &wanted.nickname {
+            let request = encode_set_nickname_request(&wanted.profile.iccid(), nickname);
+            es10(&mut card, &request, parts.now).filter(|response| is_ok(response)).ok_or_else(|| {
+                LabError::Preinstalled {
+                    name: wanted.profile.name().to_owned(),
+                    reason: format!("the card does not take the nickname {nickname:?}"),
+                }
+            })?;
+        }
+    }
+    card.reset();
+    card.drain_events();
+    Ok(card)
+}
+
+fn is_ok(response: &[u8]) -> bool {
+    rsp::es10::profiles::parse_result(TAG_SET_NICKNAME, response) == Ok(0)
+}
+
+/// Performs one function of ES10 with a short request on the basic channel, as a factory tool does; `None` when the
+/// card does not answer it.
+fn es10(card: &mut Euicc, request: &[u8], now: i64) -> Option<Vec<u8>> {
+    let select = [&[0x00, 0xA4, 0x04, 0x00, 0x10][..], &rsp::ISD_R_AID].concat();
+    card.transmit(&select, now);
+    let store = [&[0x80, 0xE2, 0x91, 0x00, u8::try_from(request.len()).ok()?][..], request].concat();
+    let mut answer = card.transmit(&store, now);
+    let mut data = Vec::new();
+    loop {
+        let at = answer.len().checked_sub(2)?;
+        data.extend_from_slice(&answer[..at]);
+        match answer[at..] {
+            [0x90, 0x00] => return Some(data),
+            [0x61, length] => answer = card.transmit(&[0x80, 0xC0, 0x00, 0x00, length], now),
+            _ => return None,
+        }
+    }
+}
+
+/// A lab that runs. Dropping it takes it down.
+pub struct Lab {
+    modem: RunningModem,
+    model_name: String,
+    card: Arc<Mutex<Euicc>>,
+    card_time: Arc<AtomicU64>,
+    front: Server,
+    address: String,
+    eid: Eid,
+    ci_file: PathBuf,
+    timeline: Timeline,
+    clock: Clock,
+    pki: Pki,
+    _folder: tempfile::TempDir,
+}
+
+/// An order as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrderSummary {
+    /// Its matching id; `None` for one that is found by the EID.
+    pub matching_id: Option<String>,
+    /// Its state.
+    pub state: OrderState,
+    /// The profile's name.
+    pub profile: String,
+    /// The profile's ICCID.
+    pub iccid: Iccid,
+    /// The activation code.
+    pub activation_code: String,
+}
+
+impl Lab {
+    /// A lab with nothing special: see [`LabBuilder`].
+    pub fn builder() -> LabBuilder {
+        LabBuilder {
+            seed: None,
+            model: None,
+            eid: None,
+            curve: Curve::P256,
+            pki: None,
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            resolvable: true,
+            use_default_smdp: false,
+            preinstalled: Vec::new(),
+            orders: Vec::new(),
+            faults: Vec::new(),
+            timeline: Timeline::new(),
+            clock: Arc::new(system_time),
+        }
+    }
+
+    /// The terminal of the modem's first AT port.
+    pub fn tty(&self) -> &Path {
+        self.modem.ttys().first().map(PathBuf::as_path).unwrap_or(Path::new(""))
+    }
+
+    /// The terminals of all AT ports.
+    pub fn ttys(&self) -> &[PathBuf] {
+        self.modem.ttys()
+    }
+
+    /// The modem.
+    pub fn modem(&self) -> &RunningModem {
+        &self.modem
+    }
+
+    /// The model of the modem.
+    pub fn model(&self) -> &str {
+        &self.model_name
+    }
+
+    /// The card's EID.
+    pub fn eid(&self) -> Eid {
+        self.eid
+    }
+
+    /// The address of the SM-DP+, as it stands in activation codes: `host:port`.
+    pub fn smdp_address(&self) -> &str {
+        &self.address
+    }
+
+    /// Where the SM-DP+ listens.
+    pub fn listening(&self) -> SocketAddr {
+        self.front.address()
+    }
+
+    /// The HTTPS front of the SM-DP+.
+    pub fn front(&self) -> &Server {
+        &self.front
+    }
+
+    /// A file with the certificate of the CI (PEM), for the LPA to trust.
+    pub fn ci_file(&self) -> &Path {
+        &self.ci_file
+    }
+
+    /// The certificates and keys.
+    pub fn pki(&self) -> &Pki {
+        &self.pki
+    }
+
+    /// Everything that was seen.
+    pub fn timeline(&self) -> &Timeline {
+        &self.timeline
+    }
+
+    /// The time of the lab.
+    pub fn now(&self) -> i64 {
+        (self.clock)()
+    }
+
+    /// The profiles on the card.
+    pub fn profiles(&self) -> Vec<ProfileSummary> {
+        self.card().profiles()
+    }
+
+    /// The profile that is enabled.
+    pub fn enabled_profile(&self) -> Option<ProfileSummary> {
+        self.profiles().into_iter().find(|profile| profile.state == ProfileState::Enabled)
+    }
+
+    /// The notifications that wait on the card.
+    pub fn notifications(&self) -> Vec<NotificationSummary> {
+        self.card().notifications()
+    }
+
+    /// How many logical channels are open beside the basic one.
+    pub fn open_channels(&self) -> usize {
+        self.card().open_channels().len().saturating_sub(1)
+    }
+
+    /// How long the card has worked, all commands together.
+    pub fn card_time(&self) -> Duration {
+        Duration::from_nanos(self.card_time.load(Ordering::Relaxed))
+    }
+
+    /// Forgets every profile, as if the card had been made anew, but for its keys and counters.
+    pub fn wipe_card(&self) -> bool {
+        let request = rsp::es10::profiles::encode_memory_reset_request(rsp::tlv::NamedBits::of(&[0, 1]));
+        let now = self.now();
+        es10(&mut self.card(), &request, now).is_some()
+    }
+
+    /// The orders of the SM-DP+.
+    pub fn orders(&self) -> Vec<OrderSummary> {
+        let server = self.front.smdp().lock().unwrap_or_else(PoisonError::into_inner);
+        server
+            .orders()
+            .iter()
+            .map(|order| OrderSummary {
+                matching_id: order.matching_id().map(str::to_owned),
+                state: order.state(),
+                profile: order.profile().name().to_owned(),
+                iccid: order.profile().iccid(),
+                activation_code: order.activation_code(&self.address),
+            })
+            .collect()
+    }
+
+    /// Gives the server one more order.
+    pub fn add_order(&self, order: OrderSpec) -> Result<OrderId, LabError> {
+        let now = self.now();
+        let mut server = self.front.smdp().lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(server.add_order(order, now)?)
+    }
+
+    fn card(&self) -> MutexGuard<'_, Euicc> {
+        // A panic while the lock was held leaves a card that changes in whole steps.
+        self.card.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The system's time, Unix seconds.
+pub fn system_time() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.ok().and_then(|since| i64::try_from(since.as_secs()).ok()).unwrap_or_default()
+}
+
+/// The card as the modem sees it; what happens inside goes to the timeline.
+struct CardSlot {
+    card: Arc<Mutex<Euicc>>,
+    timeline: Timeline,
+    clock: Clock,
+    /// Nanoseconds that the card has worked.
+    time: Arc<AtomicU64>,
+}
+
+impl CardSlot {
+    fn with<T>(&self, act: impl FnOnce(&mut Euicc, i64) -> T) -> T {
+        let now = (self.clock)();
+        let mut card = self.card.lock().unwrap_or_else(PoisonError::into_inner);
+        let began = Instant::now();
+        let result = act(&mut card, now);
+        let nanoseconds = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.time.fetch_add(nanoseconds, Ordering::Relaxed);
+        let events = card.drain_events();
+        drop(card);
+        for event in &events {
+            self.timeline.card(event);
+        }
+        result
+    }
+}
+
+impl modem::Card for CardSlot {
+    fn reset(&mut self) -> Vec<u8> {
+        self.with(|card, _| card.reset())
+    }
+
+    fn transmit(&mut self, apdu: &[u8]) -> Vec<u8> {
+        self.with(|card, now| card.transmit(apdu, now))
+    }
+}
+
+struct ModemWatch {
+    timeline: Timeline,
+}
+
+impl modem::Observer for ModemWatch {
+    fn event(&mut self, event: ModemEvent<'_>) {
+        match event {
+            ModemEvent::Command { port, line } => self.timeline.at(port, Direction::Command, line),
+            ModemEvent::Response { port, text } => {
+                for line in text.split(['\r', '\n']).filter(|line| !line.is_empty()) {
+                    self.timeline.at(port, Direction::Response, line);
+                }
+            }
+            ModemEvent::Urc { line } => self.timeline.at(0, Direction::Response, line),
+            ModemEvent::Apdu { command, response } => self.timeline.apdu(command, response),
+            // The card tells its reset itself.
+            ModemEvent::CardReset { .. } => {}
+        }
+    }
+}
+
+struct ServerWatch {
+    timeline: Timeline,
+}
+
+impl smdp::front::Observer for ServerWatch {
+    fn exchange(&self, exchange: &Exchange) {
+        let refused = exchange.refused.as_ref();
+        self.timeline.http(Http {
+            function: exchange.function.map(|function| function.name().to_owned()).unwrap_or_default(),
+            path: exchange.path.clone(),
+            status: exchange.http_status.unwrap_or(0),
+            subject: refused.map(|status| status.subject.to_string()),
+            reason: refused.map(|status| status.reason.to_string()),
+            request_bytes: exchange.request_length,
+            response_bytes: exchange.response_length,
+            duration: exchange.duration,
+        });
+    }
+
+    fn fault(&self, fault: &FaultFired) {
+        use smdp::front::Action;
+        let layer = match fault.action {
+            Action::TcpClose | Action::TcpReset => "tcp",
+            Action::TlsClose | Action::TlsGarbage | Action::TlsAlert(_) | Action::TlsHang => "tls",
+            Action::HttpStatus { .. } | Action::HttpNoReply => "http",
+            _ => "es9plus",
+        };
+        let at = fault.function.map(|function| format!(" at {}", function.name())).unwrap_or_default();
+        self.timeline.fault(layer, format!("{}{at}", fault.action));
+    }
+
+    fn handshake_failed(&self, reason: &str) {
+        self.timeline.note(Role::Server, "TLS handshake failed", [("reason", reason.to_owned())]);
+    }
+
+    fn event(&self, event: &SmdpEvent) {
+        self.timeline.note(Role::Server, event.kind.to_string(), std::iter::empty::<(&str, String)>());
+    }
+}

@@ -1,0 +1,356 @@
+//! Running scenarios: each on a stage of its own, several at the same time.
+//!
+//! A [`Target`] sets up a [`Stage`] as the scenario says; the runner does the steps (AT commands as a client of the
+//! terminal, operations of the LPA as a process of its own), compares what each led to, and at the end compares what
+//! is there with what must be there. The first step that is not as expected ends the scenario. Everything is under
+//! one deadline, and a stage that is dropped leaves nothing behind.
+
+pub mod assistant;
+pub mod at;
+pub mod check;
+pub mod emulation;
+pub mod result;
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rsp::ids::{Eid, Iccid};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use self::assistant::{Assistant, Call};
+use self::at::AtPort;
+use self::check::{Observed, Wire, check, check_operation};
+use self::result::{Failure, RunInfo, RunResult, ScenarioResult, StepResult, Verdict};
+use crate::scenario::ast::*;
+use crate::scenario::explain::{describe, time};
+use crate::scenario::load::LoadedScenario;
+use crate::timeline::Timeline;
+
+/// How long the modem may take for its answer when a step does not say.
+const AT_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Where scenarios are run.
+pub trait Target: Send + Sync + 'static {
+    /// What is set up for one scenario.
+    type Stage: Stage;
+
+    /// Sets up what the scenario says is there at the start.
+    fn set_up(
+        &self,
+        scenario: &LoadedScenario,
+        seed: u64,
+    ) -> impl Future<Output = Result<Self::Stage, SetUpError>> + Send;
+}
+
+/// Why a stage could not be set up.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SetUpError {
+    /// The target cannot do what the scenario asks for: the scenario is skipped.
+    #[error("{0}")]
+    Cannot(String),
+    /// Something went wrong that has nothing to do with the scenario.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// What is set up for one scenario. Dropping it takes it down.
+pub trait Stage: Send + Sync {
+    /// The terminal of the modem's AT port.
+    fn tty(&self) -> &Path;
+    /// The EID of the card.
+    fn eid(&self) -> Eid;
+    /// The address of the SM-DP+, as it stands in activation codes.
+    fn smdp_address(&self) -> String;
+    /// The file with the certificate of the CI that the LPA has to trust.
+    fn ci_file(&self) -> &Path;
+    /// What is seen.
+    fn timeline(&self) -> &Timeline;
+    /// The ICCID of a built-in profile.
+    fn iccid_of(&self, profile: &str) -> Option<Iccid>;
+    /// What is there now.
+    fn observe(&self) -> Observed;
+}
+
+/// How scenarios are run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// How many at the same time.
+    pub jobs: usize,
+    /// The seed of all random choices.
+    pub seed: u64,
+    /// The LPA under test.
+    pub assistant: Assistant,
+}
+
+/// What is told while a run goes on.
+#[derive(Debug)]
+pub enum Progress<'a> {
+    /// A scenario has begun.
+    Started(&'a str),
+    /// A scenario has ended.
+    Finished(&'a ScenarioResult),
+}
+
+/// Runs scenarios, and tells what comes of each as it ends. The results are sorted by id.
+pub async fn run<T: Target>(
+    target: Arc<T>,
+    scenarios: Vec<LoadedScenario>,
+    options: &Options,
+    mut progress: impl FnMut(Progress<'_>),
+) -> RunResult {
+    let start = Instant::now();
+    let info = RunInfo {
+        seed: options.seed,
+        scenarios: scenarios.len(),
+        jobs: options.jobs,
+        lpa: options.assistant.name.clone(),
+    };
+    let mut waiting = scenarios.into_iter();
+    let mut running = JoinSet::new();
+    // What a task that panicked was about.
+    let mut begun: HashMap<tokio::task::Id, Arc<LoadedScenario>> = HashMap::new();
+    let mut results = Vec::new();
+    loop {
+        while running.len() < options.jobs.max(1) {
+            let Some(scenario) = waiting.next() else { break };
+            let scenario = Arc::new(scenario);
+            progress(Progress::Started(&scenario.id));
+            let (target, assistant) = (Arc::clone(&target), options.assistant.clone());
+            let (seed, task) = (seed_of(options.seed, &scenario.id), Arc::clone(&scenario));
+            let handle = running.spawn(async move { run_one(&*target, &task, seed, &assistant).await });
+            begun.insert(handle.id(), scenario);
+        }
+        let result = match running.join_next_with_id().await {
+            None => break,
+            Some(Ok((id, result))) => {
+                begun.remove(&id);
+                result
+            }
+            Some(Err(error)) => {
+                let Some(scenario) = begun.remove(&error.id()) else { continue };
+                let mut result = blank(&scenario);
+                result.verdict = Verdict::Error;
+                result.reason = Some(format!("the lab has panicked: {error}"));
+                result
+            }
+        };
+        progress(Progress::Finished(&result));
+        results.push(result);
+    }
+    results.sort_by(|a, b| a.id.cmp(&b.id));
+    RunResult { info, scenarios: results, duration: start.elapsed() }
+}
+
+/// The seed of one scenario: it depends on the seed of the run and the id, so that a scenario alone, in another
+/// order or in a shard makes the same choices (FNV-1a).
+fn seed_of(seed: u64, id: &str) -> u64 {
+    let bytes = seed.to_le_bytes();
+    bytes
+        .iter()
+        .copied()
+        .chain(id.bytes())
+        .fold(0xCBF2_9CE4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3))
+}
+
+fn blank(loaded: &LoadedScenario) -> ScenarioResult {
+    ScenarioResult {
+        id: loaded.id.clone(),
+        path: loaded.path.clone(),
+        title: loaded.scenario.title.clone(),
+        refs: loaded.scenario.refs.clone(),
+        verdict: Verdict::Pass,
+        reason: None,
+        duration: Duration::ZERO,
+        steps: Vec::new(),
+        failures: Vec::new(),
+        timeline: Vec::new(),
+    }
+}
+
+/// Runs one scenario.
+async fn run_one<T: Target>(target: &T, loaded: &LoadedScenario, seed: u64, assistant: &Assistant) -> ScenarioResult {
+    let scenario = &loaded.scenario;
+    let mut result = blank(loaded);
+    if let Some(reason) = &scenario.skip {
+        result.verdict = Verdict::Skipped;
+        result.reason = Some(reason.clone());
+        return result;
+    }
+    let start = Instant::now();
+    let judged = match timeout(scenario.deadline, target.set_up(loaded, seed)).await {
+        Err(_) => Err(SetUpError::Failed(format!("setting up the lab took more than {}", time(scenario.deadline)))),
+        Ok(Err(error)) => Err(error),
+        Ok(Ok(stage)) => {
+            let rest = scenario.deadline.saturating_sub(start.elapsed());
+            let mut play = Play { scenario, stage: &stage, assistant, steps: Vec::new(), current: None };
+            let ended = timeout(rest, play.run()).await;
+            let judged = ended.unwrap_or_else(|_| Ok(vec![play.too_late()]));
+            result.steps = play.steps;
+            result.timeline = stage.timeline().snapshot();
+            judged
+        }
+    };
+    result.duration = start.elapsed();
+    match (judged, &scenario.expected_failure) {
+        (Err(SetUpError::Cannot(reason)), _) => {
+            result.verdict = Verdict::Skipped;
+            result.reason = Some(reason);
+        }
+        (Err(SetUpError::Failed(reason)), _) => {
+            result.verdict = Verdict::Error;
+            result.reason = Some(reason);
+        }
+        (Ok(failures), known) => {
+            result.verdict = match (failures.is_empty(), known.is_some()) {
+                (true, false) => Verdict::Pass,
+                (true, true) => Verdict::UnexpectedPass,
+                (false, false) => Verdict::Fail,
+                (false, true) => Verdict::ExpectedFailure,
+            };
+            result.failures = failures;
+            result.reason.clone_from(known);
+        }
+    }
+    result
+}
+
+/// A scenario that is being played on its stage.
+struct Play<'a, S> {
+    scenario: &'a Scenario,
+    stage: &'a S,
+    assistant: &'a Assistant,
+    steps: Vec<StepResult>,
+    /// The step that is being done, from 1.
+    current: Option<usize>,
+}
+
+impl<S: Stage> Play<'_, S> {
+    /// Does the steps and looks at what is there afterwards. The error is one of the lab.
+    async fn run(&mut self) -> Result<Vec<Failure>, SetUpError> {
+        for (index, step) in self.scenario.steps.iter().enumerate() {
+            self.current = Some(index);
+            let start = Instant::now();
+            let differences = self.step(step).await?;
+            let mut differences = differences;
+            let duration = start.elapsed();
+            if let Some(within) = step.within
+                && duration > within
+            {
+                differences.push((
+                    vec![format!("within {}", time(within))],
+                    vec![format!("after {:.1} ms", duration.as_secs_f64() * 1e3)],
+                ));
+            }
+            let passed = differences.is_empty();
+            self.steps.push(StepResult { line: step.line, text: describe(&step.action), duration, passed });
+            if !passed {
+                let what = self.name_of(index);
+                let failure = |(expected, seen)| Failure { line: step.line, what: what.clone(), expected, seen };
+                return Ok(differences.into_iter().map(failure).collect());
+            }
+        }
+        self.current = None;
+        let iccid_of = |name: &str| self.stage.iccid_of(name);
+        Ok(check(&self.scenario.expect, &self.stage.observe(), &self.stage.timeline().snapshot(), &iccid_of))
+    }
+
+    fn name_of(&self, index: usize) -> String {
+        let text = self.scenario.steps.get(index).map(|step| describe(&step.action)).unwrap_or_default();
+        format!("step {}: {text}", index + 1)
+    }
+
+    /// The failure of a scenario that has come to its deadline.
+    fn too_late(&self) -> Failure {
+        let (line, what) = match self.current {
+            Some(index) => (self.scenario.steps.get(index).map_or(1, |step| step.line), self.name_of(index)),
+            None => (1, "after the last step".to_owned()),
+        };
+        let deadline = time(self.scenario.deadline);
+        Failure {
+            line,
+            what,
+            expected: vec![format!("the scenario ends within {deadline}")],
+            seen: vec![format!("not ended after {deadline}")],
+        }
+    }
+
+    /// Does a step; gives what was expected and what was seen instead.
+    async fn step(&self, step: &Step) -> Result<Vec<(Vec<String>, Vec<String>)>, SetUpError> {
+        match &step.action {
+            StepAction::At { command, reply } => {
+                let command = self.fill(command);
+                let expected: Option<Vec<String>> =
+                    reply.as_ref().map(|lines| lines.iter().map(|line| self.fill(line)).collect());
+                // The answer is waited for longer than it may take, so that it can be told how long it took.
+                let patience = step.within.map_or(AT_DEADLINE, |within| within * 10);
+                let last = expected.as_ref().and_then(|lines| lines.last()).map(String::as_str);
+                let seen = match timeout(patience, self.at(&command, last)).await {
+                    Ok(Ok(lines)) => lines,
+                    Ok(Err(error)) => vec![format!("({error})")],
+                    Err(_) => vec![format!("(no final result code in {})", time(patience))],
+                };
+                match expected {
+                    Some(expected) if expected != seen => Ok(vec![(expected, seen)]),
+                    None if seen.last().is_some_and(|line| line.starts_with('(')) => {
+                        Ok(vec![(vec!["an answer".to_owned()], seen)])
+                    }
+                    _ => Ok(Vec::new()),
+                }
+            }
+            StepAction::Lpa { operation, expect } => {
+                let call = self.call(operation)?;
+                let before = self.stage.timeline().len();
+                let reported = self
+                    .assistant
+                    .call(self.stage.tty(), self.stage.ci_file(), &call, self.stage.timeline())
+                    .await
+                    .map_err(|error| SetUpError::Failed(error.to_string()))?;
+                let wire = Wire::of(&self.stage.timeline().since(before));
+                let differences = check_operation(expect, &reported, &wire);
+                Ok(differences.into_iter().map(|(expected, seen)| (vec![expected], vec![seen])).collect())
+            }
+        }
+    }
+
+    async fn at(&self, command: &str, last: Option<&str>) -> std::io::Result<Vec<String>> {
+        AtPort::open(self.stage.tty())?.command(command, last).await
+    }
+
+    fn fill(&self, template: &Template) -> String {
+        template.fill(|variable| match variable {
+            Variable::Smdp => self.stage.smdp_address(),
+            Variable::Eid => self.stage.eid().to_string(),
+            // The parser has let only known profiles through.
+            Variable::Iccid(profile) => self.stage.iccid_of(profile).map(|iccid| iccid.padded()).unwrap_or_default(),
+        })
+    }
+
+    fn call(&self, operation: &Operation) -> Result<Call, SetUpError> {
+        let profile = |profile: &ProfileRef| match profile {
+            ProfileRef::Number(number) => Ok(number.to_string()),
+            ProfileRef::Iccid(iccid) => Ok(iccid.to_string()),
+            ProfileRef::Name(name) => match self.stage.iccid_of(name) {
+                Some(iccid) => Ok(iccid.to_string()),
+                None => Err(SetUpError::Failed(format!("there is no profile {name:?}"))),
+            },
+        };
+        Ok(match operation {
+            Operation::Download { activation_code, confirmation_code } => Call::Download {
+                activation_code: self.fill(activation_code),
+                confirmation_code: confirmation_code.as_ref().map(|code| self.fill(code)),
+            },
+            Operation::Enable(wanted) => Call::Enable(profile(wanted)?),
+            Operation::Disable(wanted) => Call::Disable(profile(wanted)?),
+            Operation::Delete(wanted) => Call::Delete(profile(wanted)?),
+            Operation::Nickname(wanted, name) => Call::Nickname(profile(wanted)?, name.clone()),
+            Operation::List => Call::List,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,319 @@
+//! `esimlab up`: a lab to work with by hand or from any program.
+//!
+//! It wires one modem, one card and one SM-DP+ with a few orders, tells where everything is, and stays until it is
+//! ended by Ctrl-C or a signal. Then everything it has made is gone: terminals, ports, the link, the CI file.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use modem::Model;
+use pki::{Pki, PkiSpec};
+use qrcode::QrCode;
+use qrcode::render::unicode::Dense1x2;
+use rsp::Eid;
+use rsp::crypto::{Curve, SystemRandom};
+use serde::Serialize;
+use smdp::{OrderSpec, Profile};
+
+use crate::cli::{Abort, ended_from_outside, runtime};
+use crate::lab::{Lab, LabError, system_time};
+use crate::runner::result::exit;
+use crate::timeline::Timeline;
+
+/// How many events of a lab that stays up are kept.
+const KEPT_EVENTS: usize = 10_000;
+
+/// The confirmation code of the order that asks for one.
+const CONFIRMATION_CODE: &str = "12345678";
+
+/// The arguments of `esimlab up`.
+#[derive(Debug, Args)]
+pub struct UpArgs {
+    /// The model of the modem; `esimlab models` lists them
+    #[arg(long, value_name = "NAME", default_value = crate::lab::DEFAULT_MODEL)]
+    model: String,
+
+    /// Make a symbolic link to the AT port here, so that its path stays the same
+    #[arg(long, value_name = "PATH")]
+    link: Option<PathBuf>,
+
+    /// Certificates and keys: a folder laid out like SGP.26. One that is empty or not there is filled with new ones
+    #[arg(long, value_name = "DIR")]
+    pki: Option<PathBuf>,
+
+    /// The curve of all certificates and keys
+    #[arg(long, value_name = "CURVE", default_value = "p256", value_parser = parse_curve)]
+    curve: Curve,
+
+    /// The EID of the card; the first one of the PKI when not given
+    #[arg(long, value_name = "EID", value_parser = |text: &str| Eid::parse(text))]
+    eid: Option<Eid>,
+
+    /// Where the SM-DP+ listens
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0")]
+    listen: SocketAddr,
+
+    /// Print one line of JSON when all is ready, and nothing else
+    #[arg(long)]
+    json: bool,
+
+    /// Print everything that is seen, as it happens, to standard error
+    #[arg(short, long)]
+    verbose: bool,
+}
+
+pub(crate) fn parse_curve(text: &str) -> Result<Curve, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "p256" | "p-256" | "nist" => Ok(Curve::P256),
+        "brainpool" | "brainpoolp256r1" | "brp" => Ok(Curve::BrainpoolP256r1),
+        _ => Err("the curves are p256 and brainpool".to_owned()),
+    }
+}
+
+/// What `--json` prints.
+#[derive(Debug, Serialize)]
+struct Ready<'a> {
+    modems: [ReadyModem<'a>; 1],
+    smdp: ReadySmdp<'a>,
+    orders: Vec<ReadyOrder>,
+}
+
+#[derive(Debug, Serialize)]
+struct ReadyModem<'a> {
+    model: &'a str,
+    ttys: Vec<&'a Path>,
+    eid: String,
+}
+
+#[derive(Debug, Serialize)]
+struct ReadySmdp<'a> {
+    address: &'a str,
+    ci: &'a Path,
+}
+
+#[derive(Debug, Serialize)]
+struct ReadyOrder {
+    activation_code: String,
+    matching_id: String,
+    profile: String,
+    confirmation_code: Option<&'static str>,
+}
+
+/// Runs `esimlab up` until it is ended.
+pub(crate) fn run(args: &UpArgs) -> Result<u8, Abort> {
+    let model = Model::named(&args.model).map_err(|error| Abort::usage(error.to_string()))?;
+    let pki = args.pki.as_deref().map(|folder| open_pki(folder, args.curve)).transpose()?;
+    let runtime = runtime()?;
+    runtime.block_on(async {
+        let timeline = Timeline::keeping(KEPT_EVENTS);
+        let mut builder =
+            Lab::builder().model(model).curve(args.curve).listen(args.listen).default_smdp().timeline(timeline);
+        if let Some(pki) = pki {
+            builder = builder.pki(pki);
+        }
+        if let Some(eid) = args.eid {
+            builder = builder.eid(eid);
+        }
+        let lab = builder.start().map_err(failed)?;
+        for order in orders(&lab).map_err(|error| Abort::lab(error.to_string()))? {
+            lab.add_order(order).map_err(failed)?;
+        }
+        let link = args.link.as_deref().map(|path| Link::make(path, lab.tty())).transpose()?;
+        let tty = link.as_ref().map_or(lab.tty(), |link| &link.path);
+        let text = if args.json { json_line(&lab, tty)? } else { words(&lab, tty) };
+        // The reader may be gone at once, `| head -1`: the lab stays for whoever has read it.
+        let _ = std::io::stdout().write_all(text.as_bytes()).and_then(|()| std::io::stdout().flush());
+        if args.verbose {
+            tokio::select! {
+                () = print_events(lab.timeline()) => {}
+                _ = ended_from_outside() => {}
+            }
+        } else {
+            ended_from_outside().await;
+        }
+        drop(link);
+        drop(lab);
+        Ok(exit::PASSED)
+    })
+}
+
+fn failed(error: LabError) -> Abort {
+    Abort::lab(error.to_string())
+}
+
+/// Loads the folder, or fills it when there is nothing in it.
+fn open_pki(folder: &Path, curve: Curve) -> Result<Pki, Abort> {
+    let is_new = match std::fs::read_dir(folder) {
+        Ok(mut entries) => entries.next().is_none(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => true,
+        Err(error) => return Err(Abort::usage(format!("cannot read {}: {error}", folder.display()))),
+    };
+    let pki = if is_new {
+        let made = Pki::generate(&PkiSpec::default(), &mut SystemRandom, system_time());
+        made.and_then(|pki| pki.write(folder).map(|()| pki))
+    } else {
+        Pki::load(folder, system_time())
+    };
+    let pki = pki.map_err(|error| Abort::usage(error.to_string()))?;
+    pki.ci(curve).map_err(|error| Abort::usage(format!("{}: {error}", folder.display())))?;
+    Ok(pki)
+}
+
+/// The orders that wait: two plain ones, one with a confirmation code, one for the default SM-DP+ address.
+fn orders(lab: &Lab) -> Result<Vec<OrderSpec>, smdp::profile::ProfileError> {
+    let all = smdp::profile::built_in();
+    let profile = |name: &str, number: u32| -> Result<Option<Profile>, _> {
+        all.get(name).map(|spec| Profile::build(&spec.numbered(number))).transpose()
+    };
+    let mut orders = Vec::new();
+    let plain = [("operator-a", 0, "OPERATOR-A"), ("operator-b", 0, "OPERATOR-B"), ("test", 0, "TEST-PROFILE")];
+    for (name, number, matching_id) in plain {
+        orders.extend(profile(name, number)?.map(|profile| OrderSpec::new(matching_id, profile)));
+    }
+    orders.extend(profile("operator-a", 1)?.map(|profile| OrderSpec {
+        confirmation_code: Some(CONFIRMATION_CODE.to_owned()),
+        ..OrderSpec::new("WITH-CODE", profile)
+    }));
+    orders.extend(profile("operator-a", 2)?.map(|profile| OrderSpec::for_eid(lab.eid(), profile)));
+    Ok(orders)
+}
+
+fn ready_orders(lab: &Lab) -> Vec<ReadyOrder> {
+    lab.orders()
+        .into_iter()
+        .map(|order| ReadyOrder {
+            confirmation_code: order.activation_code.ends_with("$$1").then_some(CONFIRMATION_CODE),
+            activation_code: format!("LPA:{}", order.activation_code),
+            matching_id: order.matching_id.unwrap_or_default(),
+            profile: order.profile,
+        })
+        .collect()
+}
+
+fn json_line(lab: &Lab, tty: &Path) -> Result<String, Abort> {
+    let mut ttys: Vec<&Path> = lab.ttys().iter().map(PathBuf::as_path).collect();
+    if let Some(first) = ttys.first_mut() {
+        *first = tty;
+    }
+    let ready = Ready {
+        modems: [ReadyModem { model: lab.model(), ttys, eid: lab.eid().to_string() }],
+        smdp: ReadySmdp { address: lab.smdp_address(), ci: lab.ci_file() },
+        orders: ready_orders(lab),
+    };
+    let text = serde_json::to_string(&ready).map_err(|error| Abort::lab(error.to_string()))?;
+    Ok(text + "\n")
+}
+
+fn words(lab: &Lab, tty: &Path) -> String {
+    let mut text = format!("An {} with eUICC {}\n\n  AT port          {}\n", lab.model(), lab.eid(), tty.display());
+    for other in lab.ttys().iter().skip(1) {
+        text += &format!("  second AT port   {}\n", other.display());
+    }
+    text += &format!("  SM-DP+           {}\n", lab.smdp_address());
+    text += &format!("  CI certificate   {}\n\n", lab.ci_file().display());
+    let orders = ready_orders(lab);
+    let width = orders.iter().map(|order| order.activation_code.len()).max().unwrap_or(0);
+    text += "Activation codes\n";
+    for order in &orders {
+        let remark = match (order.confirmation_code, order.matching_id.is_empty()) {
+            (Some(code), _) => format!(", confirmation code {code}"),
+            (None, true) => ", the order of this EID (default SM-DP+ address)".to_owned(),
+            (None, false) => String::new(),
+        };
+        text += &format!("  {:<width$}   {}{remark}\n", order.activation_code, order.profile);
+    }
+    let Some(first) = orders.first() else { return text };
+    if let Ok(code) = QrCode::new(&first.activation_code) {
+        // Light modules are drawn, so that the code reads on a dark terminal and, with its quiet zone, on a light one.
+        let drawn = code.render::<Dense1x2>().quiet_zone(true).build();
+        let indented: String = drawn.lines().map(|line| format!("  {line}\n")).collect();
+        text += &format!("\n{indented}\n");
+    }
+    let (tty, ci) = (tty.display(), lab.ci_file().display());
+    let plain = first.activation_code.trim_start_matches("LPA:");
+    text += &format!(
+        "Try it\n  \
+         esimlab lpad -d {tty} --ci {ci} -A '{plain}'\n  \
+         esimlab lpad -d {tty} --ci {ci} -A UseSMDP\n  \
+         esimlab lpad -d {tty} --list\n  \
+         LPAC_APDU=at LPAC_APDU_AT_DEVICE={tty} LPAC_HTTP=curl lpac profile download -a '{}'\n\n\
+         Ctrl-C ends it.\n",
+        first.activation_code
+    );
+    text
+}
+
+/// Prints events for ever.
+async fn print_events(timeline: &Timeline) {
+    let mut next = 0;
+    loop {
+        let (number, event) = timeline.wait_for(next, |_| true).await;
+        let _ = writeln!(std::io::stderr(), "{event}");
+        next = number + 1;
+    }
+}
+
+/// A symbolic link to a terminal; it goes when this is dropped.
+struct Link {
+    path: PathBuf,
+    target: PathBuf,
+}
+
+impl Link {
+    /// Makes the link in the place of an older link, but never of anything else.
+    fn make(path: &Path, target: &Path) -> Result<Self, Abort> {
+        let refuse = |why: String| Abort::usage(format!("cannot make the link {}: {why}", path.display()));
+        match std::fs::symlink_metadata(path) {
+            Ok(found) if !found.file_type().is_symlink() => {
+                return Err(refuse("there is something else of this name; choose another path".to_owned()));
+            }
+            _ => {}
+        }
+        // Made beside and moved into place: who opens the path finds the old link or the new one.
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(format!(".{}", std::process::id()));
+        let beside = PathBuf::from(beside);
+        std::os::unix::fs::symlink(target, &beside)
+            .and_then(|()| std::fs::rename(&beside, path))
+            .map_err(|error| refuse(error.to_string()))?;
+        Ok(Link { path: path.to_owned(), target: target.to_owned() })
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        // Another lab may have taken the path over in the meantime.
+        if std::fs::read_link(&self.path).is_ok_and(|target| target == self.target) {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_replace_links_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("modem");
+        let first = Link::make(&path, Path::new("/dev/pts/1")).unwrap();
+        let second = Link::make(&path, Path::new("/dev/pts/2")).unwrap();
+        drop(first);
+        assert_eq!(std::fs::read_link(&path).unwrap(), Path::new("/dev/pts/2"));
+        drop(second);
+        assert!(std::fs::symlink_metadata(&path).is_err());
+        std::fs::write(&path, "precious").unwrap();
+        assert!(Link::make(&path, Path::new("/dev/pts/1")).is_err());
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
+    }
+
+    #[test]
+    fn curves_go_by_several_names() {
+        assert_eq!(parse_curve("NIST"), Ok(Curve::P256));
+        assert_eq!(parse_curve("brainpool"), Ok(Curve::BrainpoolP256r1));
+        assert!(parse_curve("curve25519").is_err());
+    }
+}

@@ -1,0 +1,139 @@
+//! The program as a user calls it: what it prints, and its exit codes.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// The project's folder, where `scenarios/` is.
+fn project() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn esimlab_in(folder: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_esimlab")).args(arguments).current_dir(folder).output().unwrap()
+}
+
+/// Exit code, standard output and standard error.
+fn esimlab(arguments: &[&str]) -> (i32, String, String) {
+    parts(esimlab_in(&project(), arguments))
+}
+
+fn parts(output: Output) -> (i32, String, String) {
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn all_scenarios_of_the_project_are_read_without_a_word() {
+    let (code, output, errors) = esimlab(&["check"]);
+    assert_eq!((code, errors.as_str()), (0, ""), "{output}");
+    assert!(output.ends_with("checked, no mistake\n"), "{output}");
+}
+
+#[test]
+fn each_scenario_of_the_project_says_why_and_where_from() {
+    let (_, list, _) = esimlab(&["run", "--list"]);
+    let ids: Vec<&str> = list.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    assert!(ids.len() >= 9, "{list}");
+    for id in ids {
+        let (code, text, _) = esimlab(&["explain", id]);
+        assert_eq!(code, 0, "{id}");
+        assert!(text.contains("Where this comes from:"), "{id} has no refs");
+        assert!(
+            !text.starts_with(&format!("{id}: \n")) && text.lines().nth(2).is_some_and(|why| !why.ends_with(':')),
+            "{id} has no why"
+        );
+    }
+}
+
+#[test]
+fn the_list_is_selected_filtered_and_split() {
+    let list = |arguments: &[&str]| {
+        let (code, output, errors) = esimlab(&[&["run", "--list"], arguments].concat());
+        assert_eq!(code, 0, "{errors}");
+        output.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let all = list(&[]);
+    let errors = list(&["errors"]);
+    assert!(errors.len() < all.len() && errors.iter().all(|line| line.starts_with("errors/")));
+    assert_eq!(list(&["errors/code-used"]).len(), 1);
+    assert_eq!(list(&["scenarios/errors/code-used.toml"]), list(&["errors/code-used"]));
+    assert!(list(&["--filter", "CURL"]).len() >= 2);
+    let mut shards = [list(&["--shard", "1/2"]), list(&["--shard", "2/2"])].concat();
+    shards.sort();
+    assert_eq!(shards, all);
+}
+
+#[test]
+fn nothing_selected_is_5() {
+    let (code, output, errors) = esimlab(&["run", "--filter", "no scenario is called so"]);
+    assert_eq!((code, output.as_str(), errors.as_str()), (5, "", "esimlab: no scenario is selected\n"));
+}
+
+#[test]
+fn wrong_usage_is_2() {
+    assert_eq!(esimlab(&["run", "--shard", "3/2"]).0, 2);
+    assert_eq!(esimlab(&["walk"]).0, 2);
+    let (code, _, errors) = esimlab(&["run", "errors/code-usd"]);
+    assert_eq!(code, 2);
+    assert!(errors.contains("did you mean errors/code-used?"), "{errors}");
+    let folder = tempfile::tempdir().unwrap();
+    let (code, _, errors) = parts(esimlab_in(folder.path(), &["run"]));
+    assert_eq!(code, 2);
+    assert!(errors.contains("go to the project's folder"), "{errors}");
+}
+
+#[test]
+fn a_scenario_that_cannot_be_read_is_2_and_nothing_is_run() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("right.toml"), "format = 1\ntitle = \"a\"\n[[step]]\nat = \"AT\"\n").unwrap();
+    std::fs::write(folder.path().join("wrong.toml"), "format = 1\ntitle = \"b\"\n[[step]]\nta = \"AT\"\n").unwrap();
+    for command in ["run", "check"] {
+        let (code, output, errors) = parts(esimlab_in(folder.path(), &[command, "."]));
+        assert_eq!((code, output.as_str()), (2, ""), "{command}");
+        assert!(errors.contains("wrong.toml:4:1") && errors.contains("did you mean `at`?"), "{errors}");
+        assert!(!errors.contains('\x1b'), "colour where there is no terminal: {errors}");
+    }
+}
+
+#[test]
+fn models_are_checked_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = project().join("emulator/modem/models/RM500Q-GL.toml");
+    let (code, output, errors) = esimlab(&["check", &model.display().to_string()]);
+    assert_eq!((code, output.as_str()), (0, "1 file checked, no mistake\n"), "{errors}");
+    let text = std::fs::read_to_string(model).unwrap().replace("[identity]", "[identity]\ncolour = \"red\"");
+    let wrong = folder.path().join("model.toml");
+    std::fs::write(&wrong, text).unwrap();
+    let (code, _, errors) = esimlab(&["check", &wrong.display().to_string()]);
+    assert_eq!(code, 2);
+    assert!(errors.contains("model.toml") && errors.contains("colour"), "{errors}");
+}
+
+#[test]
+fn a_report_that_cannot_be_written_is_told_before_anything_is_run() {
+    let (code, output, errors) = esimlab(&["run", "errors/code-used", "--junit", "/nowhere/report.xml"]);
+    assert_eq!((code, output.as_str()), (2, ""));
+    assert!(errors.contains("cannot write /nowhere/report.xml"), "{errors}");
+}
+
+#[test]
+fn the_lpa_is_part_of_the_program() {
+    let (code, output, _) = esimlab(&["lpad", "--help"]);
+    assert_eq!(code, 0);
+    assert!(output.contains("--activation-code"), "{output}");
+    assert_eq!(esimlab(&["lpad"]).0, 2);
+}
+
+#[test]
+fn a_pki_is_made_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let pki = folder.path().join("pki").display().to_string();
+    let (code, _, errors) = esimlab(&["pki", "new", &pki]);
+    assert_eq!(code, 0, "{errors}");
+    assert!(Path::new(&pki).join("CertificateIssuer").is_dir());
+    let (code, _, errors) = esimlab(&["pki", "new", &pki]);
+    assert_eq!(code, 2);
+    assert!(errors.contains("not empty"), "{errors}");
+}

@@ -1,0 +1,167 @@
+//! `esimlab up`: what it prints works, and ending it leaves nothing behind.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+/// A running `esimlab up --json`.
+struct Up {
+    child: Child,
+    ready: Value,
+}
+
+impl Up {
+    fn start(arguments: &[&str]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_esimlab"))
+            .args(["up", "--json"])
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let ready = serde_json::from_str(&line).unwrap_or_else(|_| panic!("not ready: {line:?}"));
+        Up { child, ready }
+    }
+
+    fn text(&self, pointer: &str) -> &str {
+        self.ready.pointer(pointer).and_then(Value::as_str).unwrap_or_else(|| panic!("{pointer} in {}", self.ready))
+    }
+
+    /// The activation code of the first order that `wanted` accepts.
+    fn code(&self, wanted: impl Fn(&Value) -> bool) -> &str {
+        let orders = self.ready["orders"].as_array().unwrap();
+        orders.iter().find(|order| wanted(order)).unwrap()["activation_code"].as_str().unwrap()
+    }
+
+    fn lpad(&self, arguments: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_esimlab"))
+            .args(["lpad", "-d", self.text("/modems/0/ttys/0"), "--ci", self.text("/smdp/ci"), "--json"])
+            .args(arguments)
+            .output()
+            .unwrap()
+    }
+
+    /// The result object of an operation.
+    fn result(&self, arguments: &[&str]) -> Value {
+        let output = self.lpad(arguments);
+        let text = String::from_utf8(output.stdout).unwrap();
+        serde_json::from_str(text.lines().last().unwrap_or_default())
+            .unwrap_or_else(|_| panic!("{text}{}", String::from_utf8_lossy(&output.stderr)))
+    }
+
+    fn end(mut self, signal: Signal) -> Option<i32> {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Up {
+    fn drop(&mut self) {
+        // Only where a test has failed before it ended the lab.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn every_activation_code_that_is_printed_works() {
+    let up = Up::start(&[]);
+    assert_eq!(up.text("/modems/0/model"), "RM500Q-GL");
+    let plain = up.code(|order| order["confirmation_code"].is_null() && order["matching_id"] != "");
+    let with_code = up.code(|order| order["confirmation_code"] == "12345678");
+    let by_eid = up.code(|order| order["matching_id"] == "");
+    assert_eq!(up.result(&["-A", plain])["outcome"], "success");
+    let refused = up.result(&["-A", with_code]);
+    assert_eq!((&refused["outcome"], &refused["step"]), (&"failure".into(), &"prepareDownload".into()));
+    assert_eq!(up.result(&["-A", with_code, "-C", "12345678"])["outcome"], "success");
+    assert_eq!(up.result(&["-A", "UseSMDP"])["outcome"], "success");
+    assert_eq!(up.result(&["-A", by_eid])["outcome"], "failure", "nothing is left for this EID");
+    assert_eq!(up.end(Signal::INT), Some(0));
+}
+
+#[test]
+fn ending_it_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let link = folder.path().join("modem");
+    let up = Up::start(&["--link", link.to_str().unwrap(), "--model", "RG502Q"]);
+    assert_eq!(up.text("/modems/0/ttys/0"), link.to_str().unwrap());
+    let tty = std::fs::read_link(&link).unwrap();
+    assert!(tty.starts_with("/dev/pts"));
+    assert_eq!(up.result(&["--list"])["outcome"], "success");
+    let ci = PathBuf::from(up.text("/smdp/ci"));
+    let address = up.text("/smdp/address").to_owned();
+    assert!(ci.exists());
+    std::net::TcpStream::connect(&address).unwrap();
+    assert_eq!(up.end(Signal::TERM), Some(0));
+    assert!(std::fs::symlink_metadata(&link).is_err(), "the link is still there");
+    assert!(!ci.exists() && !ci.parent().unwrap().exists(), "the lab's folder is still there");
+    assert!(std::net::TcpStream::connect(&address).is_err(), "the server is still there");
+}
+
+#[test]
+fn an_idle_lab_takes_less_than_20_megabytes() {
+    let up = Up::start(&[]);
+    let status = std::fs::read_to_string(format!("/proc/{}/status", up.child.id())).unwrap();
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    let kilobytes: u64 = resident.trim().trim_end_matches(" kB").parse().unwrap();
+    assert!(kilobytes < 20_000, "{kilobytes} kB");
+    up.end(Signal::TERM);
+}
+
+#[test]
+fn keys_are_kept_in_a_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = folder.path().join("keys");
+    let ci = |up: &Up| std::fs::read(up.text("/smdp/ci")).unwrap();
+    let first = Up::start(&["--pki", keys.to_str().unwrap()]);
+    let made = ci(&first);
+    first.end(Signal::TERM);
+    let second = Up::start(&["--pki", keys.to_str().unwrap()]);
+    assert_eq!(ci(&second), made);
+    second.end(Signal::TERM);
+}
+
+#[test]
+fn it_runs_on_the_keys_of_sgp_26_on_both_curves() {
+    let keys = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/sgp26");
+    if !keys.exists() {
+        eprintln!("skipped: {} is not there", keys.display());
+        return;
+    }
+    for curve in ["p256", "brainpool"] {
+        let up = Up::start(&["--pki", keys.to_str().unwrap(), "--curve", curve]);
+        assert_eq!(up.text("/modems/0/eid"), "89049032123451234512345678901235");
+        let result = up.result(&["-A", up.code(|_| true)]);
+        assert_eq!(result["outcome"], "success", "{result}");
+        assert_eq!(up.result(&["--enable", "1"])["outcome"], "success");
+        up.end(Signal::TERM);
+    }
+}
+
+#[test]
+fn mistakes_are_told() {
+    let esimlab = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_esimlab")).arg("up").args(arguments).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, text) = esimlab(&["--model", "RM500"]);
+    assert_eq!(code, Some(2));
+    assert!(text.contains("RM500Q-GL"), "{text}");
+    let (code, text) = esimlab(&["--eid", "89049032123451234512345678901234"]);
+    assert_eq!(code, Some(2));
+    assert!(text.contains("97"), "{text}");
+    let (code, text) = esimlab(&["--eid", "35840574202500000125000006420196"]);
+    assert_eq!(code, Some(3));
+    assert!(text.contains("89049032"), "{text}");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let (code, text) = esimlab(&["--listen", &taken.local_addr().unwrap().to_string()]);
+    assert_eq!(code, Some(3));
+    assert!(text.contains("cannot listen"), "{text}");
+}

@@ -45,7 +45,7 @@ enum Command {
     Explain(ExplainArgs),
     /// Wire up a lab and keep it running until Ctrl-C
     Up(crate::up::UpArgs),
-    /// Measure
+    /// Measure how long things take, beside the bare cost of what they are made of
     #[command(subcommand)]
     Bench(crate::bench::BenchCommand),
     /// List the models of the modem

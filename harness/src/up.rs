@@ -226,18 +226,21 @@ fn words(lab: &Lab, tty: &Path) -> String {
     }
     let Some(first) = orders.first() else { return text };
     if let Ok(code) = QrCode::new(&first.activation_code) {
-        // Light modules are drawn, so that the code reads on a dark terminal and, with its quiet zone, on a light one.
-        let drawn = code.render::<Dense1x2>().quiet_zone(true).build();
+        // Drawn for a dark terminal: what is ink here is light there, quiet zone included. (The names of the two colours
+        // are those of a terminal with black letters.)
+        let drawn = code.render().dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).build();
         let indented: String = drawn.lines().map(|line| format!("  {line}\n")).collect();
         text += &format!("\n{indented}\n");
     }
     let (tty, ci) = (tty.display(), lab.ci_file().display());
+    // As it was called, so that the line works where the program is not on PATH.
+    let esimlab = std::env::args().next().unwrap_or_else(|| "esimlab".to_owned());
     let plain = first.activation_code.trim_start_matches("LPA:");
     text += &format!(
         "Try it\n  \
-         esimlab lpad -d {tty} --ci {ci} -A '{plain}'\n  \
-         esimlab lpad -d {tty} --ci {ci} -A UseSMDP\n  \
-         esimlab lpad -d {tty} --list\n  \
+         {esimlab} lpad -d {tty} --ci {ci} -A '{plain}'\n  \
+         {esimlab} lpad -d {tty} --ci {ci} -A UseSMDP\n  \
+         {esimlab} lpad -d {tty} --list\n  \
          LPAC_APDU=at LPAC_APDU_AT_DEVICE={tty} LPAC_HTTP=curl lpac profile download -a '{}'\n\n\
          Ctrl-C ends it.\n",
         first.activation_code

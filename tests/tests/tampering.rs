@@ -1,6 +1,8 @@
 //! With one bit flipped anywhere in a certificate, a signature or a segment, on its way between server and card, the
 //! download fails with the code that SGP.22 v2.5 names for it, and nothing is left of the profile.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use e2e::{Honest, Meddler, World, change_member};
 use lpad::Failure;
 use proptest::prelude::*;

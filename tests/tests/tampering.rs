@@ -3,11 +3,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use e2e::{Honest, Meddler, World, change_member};
+use e2e::{Honest, Meddler, World, change_member, test_pki};
 use lpad::Failure;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use rsp::bpp::BoundProfilePackage;
+use rsp::cert::Certificate;
 use rsp::crypto::Curve;
 use rsp::es10::auth::AuthenticateServerResponse;
 use rsp::es10::download::PrepareDownloadResponse;
@@ -41,12 +42,13 @@ struct Flip {
     bit: u8,
     /// Whether the flip fell on the tag and length at the beginning of a certificate.
     at_header: bool,
-    done: bool,
+    /// The object with its bit flipped, once it has been on the way.
+    flipped: Option<Vec<u8>>,
 }
 
 impl Flip {
     fn new(object: Object, position: Index, bit: u8) -> Self {
-        Flip { object, position, bit, at_header: false, done: false }
+        Flip { object, position, bit, at_header: false, flipped: None }
     }
 
     /// Flips a bit in `part`, which is a slice of `whole`.
@@ -54,7 +56,7 @@ impl Flip {
         let offset = self.position.index(length);
         whole[start + offset] ^= 1 << self.bit;
         self.at_header = offset < 4;
-        self.done = true;
+        self.flipped = Some(whole[start..start + length].to_vec());
     }
 
     fn flip_part(&mut self, bytes: &mut [u8], find: impl Fn(&[u8]) -> &[u8]) {
@@ -156,7 +158,7 @@ fn failure(curve: Curve, object: Object, position: Index, bit: u8) -> (Flip, Fai
     let mut world = World::new(curve, object == Object::ReplaceSessionKeys);
     let mut flip = Flip::new(object, position, bit);
     let outcome = world.download(&mut flip);
-    assert!(flip.done, "{object:?} was not on the way");
+    assert!(flip.flipped.is_some(), "{object:?} was not on the way");
     let failure = outcome.err().unwrap_or_else(|| panic!("{object:?}: installed all the same"));
     assert!(world.card.profiles().is_empty(), "{object:?}: something is left of the profile");
     assert_eq!(world.card.open_channels().len(), 1, "{object:?}: a channel is left open");
@@ -202,7 +204,14 @@ fn check(curve: Curve, object: Object, position: Index, bit: u8) {
             assert!(failure.subject.is_some(), "{failure:?}");
         }
         Object::EuiccCertificate => assert_eq!(status(&failure), "8.1.3/6.1", "{failure:?}"),
-        Object::EumCertificate => assert_eq!(status(&failure), "8.1.2/6.1", "{failure:?}"),
+        // The EUM certificate says by its authority key identifier which CI it belongs to: with a bit of that flipped it
+        // is one of a CI that the server does not know.
+        Object::EumCertificate => {
+            let eum = flip.flipped.as_deref().and_then(|der| Certificate::parse(der).ok());
+            let ci = test_pki().ci(curve).unwrap().subject_key_id();
+            let other_ci = eum.as_ref().and_then(Certificate::authority_key_id).is_some_and(|id| Some(id) != ci);
+            assert_eq!(status(&failure), if other_ci { "8.11.1/3.9" } else { "8.1.2/6.1" }, "{failure:?}");
+        }
         // SGP.22 §2.5.6: invalidSignature at initialiseSecureChannel; scp03tSecurityError at the segment's command.
         Object::SecureChannelSignature => assert_eq!(installation(&failure), (Some(0), Some(2)), "{failure:?}"),
         Object::ConfigureIsdp => assert_eq!(installation(&failure), (Some(1), Some(8)), "{failure:?}"),

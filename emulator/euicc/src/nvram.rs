@@ -125,8 +125,8 @@ impl Nvram {
     pub fn file(path: impl AsRef<Path>) -> Result<Self, NvramError> {
         let path = path.as_ref();
         let content = match std::fs::read(path) {
-            Ok(content) => Zeroizing::new(content),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Zeroizing::default(),
+            Ok(content) => content,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(error.into()),
         };
         let found = examine(content)?;
@@ -136,7 +136,7 @@ impl Nvram {
 
     /// Any other storage: a test's, which may stop at any write.
     pub fn backend(backend: impl StorageBackend) -> Result<Self, NvramError> {
-        let mut content = Zeroizing::new(vec![0; usize::try_from(backend.len()?).unwrap_or(usize::MAX)]);
+        let mut content = vec![0; usize::try_from(backend.len()?).unwrap_or(usize::MAX)];
         backend.read(0, &mut content)?;
         let found = examine(content)?;
         let database = builder().create_with_backend(backend).map_err(cannot_open)?;
@@ -201,7 +201,7 @@ fn cannot_open(error: DatabaseError) -> NvramError {
 }
 
 /// Reads the records out of a copy of the file; `None` when nothing has been written to it yet.
-fn examine(content: Zeroizing<Vec<u8>>) -> Result<Option<Records>, NvramError> {
+fn examine(content: Vec<u8>) -> Result<Option<Records>, NvramError> {
     if content.is_empty() {
         return Ok(None);
     }
@@ -254,7 +254,17 @@ fn read_records(database: &Database) -> Result<Option<Records>, NvramError> {
 }
 
 /// A copy of a store in memory, in which the database may repair what it likes.
-struct Copy(Mutex<Zeroizing<Vec<u8>>>);
+struct Copy(Mutex<Vec<u8>>);
+
+impl Drop for Copy {
+    fn drop(&mut self) {
+        // There are keys in it.
+        self.with(|content| {
+            content.fill(0);
+            std::hint::black_box(content.as_slice());
+        });
+    }
+}
 
 impl fmt::Debug for Copy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -263,7 +273,7 @@ impl fmt::Debug for Copy {
 }
 
 impl Copy {
-    fn with<T>(&self, act: impl FnOnce(&mut Zeroizing<Vec<u8>>) -> T) -> T {
+    fn with<T>(&self, act: impl FnOnce(&mut Vec<u8>) -> T) -> T {
         act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -2,6 +2,7 @@
 
 mod auth;
 mod download;
+mod durable;
 mod lab;
 mod manage;
 mod model;

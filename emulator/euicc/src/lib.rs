@@ -43,6 +43,7 @@ mod package;
 mod policy;
 mod profile;
 mod session;
+pub mod spec;
 mod store;
 mod toolkit;
 

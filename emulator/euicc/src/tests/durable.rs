@@ -204,7 +204,9 @@ fn make_two_profiles() -> CardConfig {
     let mut config = config(&[Curve::P256]);
     for (iccid, enabled) in [(A, true), (B, false)] {
         let package = elements(iccid).concat();
-        config.preinstalled.push(crate::PreinstalledProfile::new(&metadata(iccid).encode(), &package, enabled).unwrap());
+        config
+            .preinstalled
+            .push(crate::PreinstalledProfile::new(&metadata(iccid).encode(), &package, enabled).unwrap());
     }
     config
 }
@@ -303,9 +305,8 @@ fn the_store_of_another_card_or_version_is_refused() {
     let content = flash.with(|state| state.content.clone());
 
     let mut other = two_profiles();
-    other.eid = rsp::Eid::parse("89049032000000000000000000000018").unwrap_or_else(|_| {
-        rsp::Eid::with_check_digits("890490320000000000000000000000").unwrap()
-    });
+    other.eid = rsp::Eid::parse("89049032000000000000000000000018")
+        .unwrap_or_else(|_| rsp::Eid::with_check_digits("890490320000000000000000000000").unwrap());
     let nvram = Nvram::backend(Flash::holding(&content)).unwrap();
     let error = Euicc::open(other, Box::new(SeededRandom::new(7, "card")), nvram).unwrap_err();
     assert!(error.to_string().contains("89049032123451234512345678901235"), "{error}");

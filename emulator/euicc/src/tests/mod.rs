@@ -6,5 +6,6 @@ mod durable;
 mod lab;
 mod manage;
 mod model;
+mod refresh;
 mod robust;
 mod uicc;

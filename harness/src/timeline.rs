@@ -378,6 +378,10 @@ impl Timeline {
                 ],
             ),
             CardEvent::NotificationRemoved(number) => ("notification removed", vec![("number", number.to_string())]),
+            CardEvent::RefreshAsked => ("refresh asked for", vec![]),
+            CardEvent::SwitchAbandoned => ("switch abandoned", vec![]),
+            CardEvent::MetadataUpdated(iccid) => ("metadata updated", vec![("iccid", iccid.to_string())]),
+            CardEvent::StoreFailed(problem) => ("memory failed", vec![("problem", problem.clone())]),
         };
         self.note(Role::Card, text, fields);
     }

@@ -42,12 +42,21 @@ impl Sw {
     pub(crate) const INS_NOT_SUPPORTED: Sw = Sw(0x6D00);
     /// Class not supported.
     pub(crate) const CLA_NOT_SUPPORTED: Sw = Sw(0x6E00);
+    /// The memory has failed.
+    pub(crate) const MEMORY_PROBLEM: Sw = Sw(0x6581);
+    /// What some cards answer to blocks that are too long for them.
+    pub(crate) const SECURITY_ENVIRONMENT: Sw = Sw(0x6601);
     /// Technical problem without diagnosis.
     pub(crate) const TECHNICAL_PROBLEM: Sw = Sw(0x6F00);
 
     /// `61xx`: that many bytes wait for GET RESPONSE (00 for 256 and more).
     pub(crate) fn more(available: usize) -> Sw {
         Sw(0x6100 | low_byte(available))
+    }
+
+    /// `91xx`: normal ending, and a proactive command of that many bytes waits.
+    pub(crate) fn proactive(length: usize) -> Sw {
+        Sw(0x9100 | low_byte(length))
     }
 
     /// `6Cxx`: the expected length is wrong, this is the right one.

@@ -10,8 +10,10 @@ use crate::channels::{Application, Chain, Channels, File};
 use crate::config::CardConfig;
 use crate::event::{CardEvent, EventLog};
 use crate::files;
+use crate::nvram::{Nvram, NvramError};
 use crate::session::Session;
 use crate::store::Store;
+use crate::toolkit::{Refreshed, Toolkit};
 
 /// Answer to reset (ISO 7816-3 §8, TS 102 221 §6.3): T=0 and T=1; the first TB after T=15 says that the UICC is an
 /// eUICC (bits 8 and 2, TS 102 221 table 6.7); SELECT by AID, 20 logical channels; "ESIMLAB" as pre-issuing data.
@@ -19,6 +21,10 @@ const ATR: [u8; 26] = [
     0x3B, 0x9F, 0x96, 0x80, 0xB1, 0xFE, 0x45, 0x3F, 0xC7, 0x82, 0x80, 0x31, 0xE0, 0x73, 0xFE, 0x21, 0x1F, 0x67, b'E',
     b'S', b'I', b'M', b'L', b'A', b'B', 0x00,
 ];
+
+/// Where the global interface byte of the eUICC stands in it, and that of a UICC that is none (TS 102 221 table 6.7).
+const ATR_GLOBAL: usize = 9;
+const ATR_UICC: u8 = 0x80;
 
 /// The instructions that the card knows.
 mod ins {
@@ -48,7 +54,22 @@ pub struct Euicc {
     pub(crate) store: Store,
     pub(crate) session: Session,
     pub(crate) events: EventLog,
+    pub(crate) toolkit: Toolkit,
+    /// Whether a proactive session of somebody else is under way; see [`crate::config::Quirks::busy_until_reset`].
+    pub(crate) busy: Busy,
     channels: Channels,
+    /// The store has failed: what is in memory is ahead of what is kept.
+    failed: bool,
+}
+
+/// A proactive session that is not the card's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Busy {
+    No,
+    /// There is one, and nobody has run into it yet.
+    Unseen,
+    /// Somebody has: the next reset ends it.
+    Met,
 }
 
 /// The source of random bytes. `Debug` says nothing about it.
@@ -95,17 +116,30 @@ pub struct NotificationSummary {
 }
 
 impl Euicc {
-    /// A card as it leaves the factory. It takes commands at once; [`Euicc::reset`] is what power brings.
+    /// A card as it leaves the factory, which keeps nothing. It takes commands at once; [`Euicc::reset`] is what power
+    /// brings.
     pub fn new(config: CardConfig, random: Box<dyn Random>) -> Self {
-        let preinstalled = config.preinstalled.iter().map(|preinstalled| preinstalled.profile.clone()).collect();
-        let store = Store::new(preinstalled, config.default_smdp.clone());
+        let store = Store::made(Nvram::memory(), &config);
+        Euicc::of(config, random, store)
+    }
+
+    /// The card whose data are in `nvram`; a new one, as it leaves the factory, when there are none.
+    pub fn open(config: CardConfig, random: Box<dyn Random>, nvram: Nvram) -> Result<Self, NvramError> {
+        let store = Store::open(nvram, &config)?;
+        Ok(Euicc::of(config, random, store))
+    }
+
+    fn of(config: CardConfig, random: Box<dyn Random>, store: Store) -> Self {
         Euicc {
+            busy: if config.quirks.busy_until_reset { Busy::Unseen } else { Busy::No },
             config,
             random: Generator(random),
             store,
             session: Session::None,
             events: EventLog::default(),
+            toolkit: Toolkit::default(),
             channels: Channels::new(),
+            failed: false,
         }
     }
 
@@ -116,8 +150,19 @@ impl Euicc {
         let _ = self.interrupt_installation();
         self.session = Session::None;
         self.channels = Channels::new();
+        self.toolkit = Toolkit::default();
+        if self.busy == Busy::Met {
+            self.busy = Busy::No;
+        }
         self.events.push(CardEvent::Reset);
+        // SGP.22 v2.5 §3.2.1: the reset is what a switch with refreshFlag has waited for.
+        let _ = self.finish_switch();
+        // What cannot be kept now is told by the commands that follow.
+        let _ = self.commit();
         let mut atr = ATR;
+        if !self.config.is_euicc {
+            atr[ATR_GLOBAL] = ATR_UICC;
+        }
         // ISO 7816-3 §8.2.5: TCK makes the exclusive-or from T0 on zero.
         atr[ATR.len() - 1] = atr[1..ATR.len() - 1].iter().fold(0, |sum, byte| sum ^ byte);
         atr.to_vec()
@@ -126,11 +171,45 @@ impl Euicc {
     /// Takes one command APDU and gives the response APDU. `now` is the time in Unix seconds, for the dates in
     /// certificates.
     pub fn transmit(&mut self, apdu: &[u8], now: i64) -> Vec<u8> {
-        let response = match Command::parse(apdu) {
+        if self.failed {
+            return Response::from(Sw::MEMORY_PROBLEM).into_bytes();
+        }
+        let mut response = match Command::parse(apdu) {
             Ok(command) => self.dispatch(&command, now),
             Err(sw) => sw.into(),
         };
+        // What the host is told is kept already: one transaction for everything that a command has changed.
+        if let Err(sw) = self.commit() {
+            return Response::from(sw).into_bytes();
+        }
+        if let (Sw::OK, Some(announcement)) = (response.sw, self.toolkit.announcement()) {
+            response.sw = announcement;
+        }
         response.into_bytes()
+    }
+
+    /// Writes what has changed. A card whose memory fails is of no use until it is opened anew.
+    pub(crate) fn commit(&mut self) -> Result<(), Sw> {
+        if self.failed {
+            return Err(Sw::MEMORY_PROBLEM);
+        }
+        match self.store.commit(&self.config) {
+            Ok(()) => {
+                self.events.confirm();
+                Ok(())
+            }
+            Err(error) => {
+                self.failed = true;
+                self.events.deny();
+                self.events.push(CardEvent::StoreFailed(error.to_string()));
+                Err(Sw::MEMORY_PROBLEM)
+            }
+        }
+    }
+
+    /// The terminal sees other files than before: what was selected among the old ones is no longer.
+    pub(crate) fn leave_files(&mut self) {
+        self.channels.leave_files();
     }
 
     /// The EID.
@@ -213,10 +292,16 @@ impl Euicc {
             }
             ins::STORE_DATA if !interindustry => self.store_data(command, now).into(),
             ins::STATUS if !interindustry => self.status(command),
-            ins::TERMINAL_CAPABILITY if !interindustry => terminal_capability(command).into(),
-            ins::TERMINAL_PROFILE if !interindustry => Sw::OK.into(),
-            // No proactive command is pending.
-            ins::FETCH | ins::TERMINAL_RESPONSE if !interindustry => Sw::CONDITIONS_NOT_SATISFIED.into(),
+            ins::TERMINAL_CAPABILITY if !interindustry => self.terminal_capability(command).into(),
+            ins::TERMINAL_PROFILE if !interindustry => {
+                self.toolkit.terminal_profile(command.data);
+                Sw::OK.into()
+            }
+            ins::FETCH if !interindustry => match self.toolkit.fetch(command.le) {
+                Ok(data) => Response { data, sw: Sw::OK },
+                Err(sw) => sw.into(),
+            },
+            ins::TERMINAL_RESPONSE if !interindustry => self.terminal_response(command.data).into(),
             ins::GET_DATA if !interindustry => Sw::DATA_NOT_FOUND.into(),
             ins if is_known(ins) => Sw::CLA_NOT_SUPPORTED.into(),
             _ => Sw::INS_NOT_SUPPORTED.into(),
@@ -259,7 +344,7 @@ impl Euicc {
                 Err(sw) => return sw,
             }
         } else {
-            match files::find(command.p1, command.data, self.enabled_iccid()) {
+            match files::find(command.p1, command.data, self.visible_iccid()) {
                 Ok(file) => (Application::Uicc, file),
                 Err(sw) => return sw,
             }
@@ -278,8 +363,14 @@ impl Euicc {
     fn find_application(&self, aid: &[u8], occurrence: u8) -> Result<Application, Sw> {
         const FIRST: u8 = 0;
         const LAST: u8 = 1;
+        let quirks = &self.config.quirks;
+        let hidden = quirks.hidden_until_terminal_capability && !self.toolkit.supports_euicc;
         let matches = (1..=16).contains(&aid.len()) && self.config.isdr_aid.as_bytes().starts_with(aid);
-        if matches && matches!(occurrence, FIRST | LAST) { Ok(Application::IsdR) } else { Err(Sw::NOT_FOUND) }
+        if self.config.is_euicc && !hidden && matches && matches!(occurrence, FIRST | LAST) {
+            Ok(Application::IsdR)
+        } else {
+            Err(Sw::NOT_FOUND)
+        }
     }
 
     /// The file control information of the ISD-R (SGP.22 v2.5 §5.7.1): AID, the longest command it takes, and
@@ -342,6 +433,12 @@ impl Euicc {
             channel.chain = None;
             return Sw::WRONG_P1_P2;
         }
+        let quirks = &self.config.quirks;
+        if quirks.longest_block.is_some_and(|longest| command.data.len() > usize::from(longest)) {
+            channel.chain = None;
+            return Sw::SECURITY_ENVIRONMENT;
+        }
+        let loses_response = quirks.no_data_without_le && command.le.is_none();
         let mut chain = channel.chain.take().unwrap_or_default();
         if let Err(sw) = Chain::add(&mut chain, command.p2, command.data) {
             return sw;
@@ -351,6 +448,7 @@ impl Euicc {
             return Sw::OK;
         }
         match self.execute(&chain.into_data(), now) {
+            Ok(_) if loses_response => Sw::OK,
             Ok(response) => match self.channels.get(command.channel) {
                 Some(channel) => channel.offer(response),
                 None => Sw::CHANNEL_NOT_SUPPORTED,
@@ -382,7 +480,7 @@ impl Euicc {
 
     /// READ BINARY (TS 102 221 §11.1.3) of EF_ICCID, the only transparent file there is.
     fn read_binary(&mut self, command: &Command<'_>) -> Response {
-        let iccid = self.enabled_iccid();
+        let iccid = self.visible_iccid();
         let Some(channel) = self.channels.get(command.channel) else {
             return Sw::CHANNEL_NOT_SUPPORTED.into();
         };
@@ -413,8 +511,49 @@ impl Euicc {
         }
     }
 
-    fn enabled_iccid(&self) -> Option<Iccid> {
-        self.store.enabled().map(|profile| profile.iccid())
+    /// The number that EF_ICCID tells.
+    fn visible_iccid(&self) -> Option<Iccid> {
+        self.store.enabled().map(|profile| profile.iccid()).or(self.config.quirks.default_iccid)
+    }
+
+    /// TERMINAL CAPABILITY (TS 102 221 §11.1.19): of what the terminal tells, only that it knows eUICCs is taken note
+    /// of.
+    fn terminal_capability(&mut self, command: &Command<'_>) -> Sw {
+        if (command.p1, command.p2) != (0, 0) {
+            return Sw::WRONG_P1_P2;
+        }
+        let read = || {
+            let mut objects = Reader::new(command.data).expect(0xA9)?.reader();
+            // TS 102 221 §11.1.19.2.4: additional interfaces aside, tag 83 is what an eUICC has to know.
+            let euicc = objects.optional(0x83)?;
+            objects.finish().map(|()| euicc.is_some())
+        };
+        match read() {
+            Ok(euicc) => {
+                self.toolkit.supports_euicc = euicc;
+                Sw::OK
+            }
+            Err(_) => Sw::WRONG_DATA,
+        }
+    }
+
+    /// TERMINAL RESPONSE: the terminal has refreshed, will, or will not.
+    fn terminal_response(&mut self, response: &[u8]) -> Sw {
+        match self.toolkit.terminal_response(response) {
+            // SGP.22 v2.5 §3.2.1: a successful response is as good as a reset.
+            Ok(Refreshed::Done) => match self.finish_switch() {
+                Ok(()) => Sw::OK,
+                Err(sw) => sw,
+            },
+            Ok(Refreshed::Later) => Sw::OK,
+            Ok(Refreshed::Refused) => {
+                if self.store.take_marked().is_some() {
+                    self.events.push(CardEvent::SwitchAbandoned);
+                }
+                Sw::OK
+            }
+            Err(sw) => sw,
+        }
     }
 }
 
@@ -442,16 +581,4 @@ fn is_known(code: u8) -> bool {
 /// The answer to a case 2 command whose Le has to be right (TS 102 221 §7.3.1.1.2).
 fn exactly(command: &Command<'_>, data: Vec<u8>) -> Response {
     if command.le == Some(data.len()) { Response { data, sw: Sw::OK } } else { Sw::exact_length(data.len()).into() }
-}
-
-/// TERMINAL CAPABILITY (TS 102 221 §11.1.19): what the terminal tells is taken note of by nobody here.
-fn terminal_capability(command: &Command<'_>) -> Sw {
-    if (command.p1, command.p2) != (0, 0) {
-        return Sw::WRONG_P1_P2;
-    }
-    let template = Reader::new(command.data).expect(0xA9);
-    match template.and_then(|template| template.reader().finish()) {
-        Ok(()) => Sw::OK,
-        Err(_) => Sw::WRONG_DATA,
-    }
 }

@@ -127,6 +127,13 @@ impl Channels {
         }
     }
 
+    /// Every channel that has a file of a profile selected is back at the MF.
+    pub(crate) fn leave_files(&mut self) {
+        for channel in self.slots.iter_mut().flatten() {
+            channel.file = File::Mf;
+        }
+    }
+
     /// Closes a channel. The basic channel cannot be closed.
     pub(crate) fn close(&mut self, number: u8) -> Sw {
         match self.slots.get_mut(usize::from(number)) {

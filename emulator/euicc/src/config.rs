@@ -7,10 +7,11 @@ use rsp::cert::Certificate;
 use rsp::crypto::PrivateKey;
 use rsp::es10::profiles::{AuthorisationRule, OperatorId};
 use rsp::tlv::NamedBits;
-use rsp::{Aid, Eid, Version};
+use rsp::{Aid, Eid, Iccid, Version};
 
 use crate::package::PackageError;
 use crate::profile::Profile;
+pub use crate::toolkit::RefreshMode;
 
 /// One set of keys and certificates under one certificate issuer (CI).
 #[derive(Clone)]
@@ -58,6 +59,40 @@ impl PreinstalledProfile {
     }
 }
 
+/// How a card wants to be asked to enable and disable profiles.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum SwitchForm {
+    /// As the specification has it.
+    #[default]
+    Any,
+    /// Only without refreshFlag (5ber).
+    WithoutRefresh,
+    /// Only by AID and with refreshFlag (EastcomPeace).
+    AidAndRefresh,
+}
+
+/// What some cards do that others do not. All of it is off by default. The numbers are those of the reports from the
+/// field that the switches come from.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Quirks {
+    /// The ISD-R is not found until TERMINAL CAPABILITY has told of eUICC functions (14).
+    pub hidden_until_terminal_capability: bool,
+    /// A STORE DATA without Le is answered by a bare 9000; its response is lost (17).
+    pub no_data_without_le: bool,
+    /// The form that EnableProfile and DisableProfile need to have; another one is answered by undefinedError (18).
+    pub switch_form: SwitchForm,
+    /// Blocks of STORE DATA with more bytes are answered by 6601 (20).
+    pub longest_block: Option<u8>,
+    /// While a REFRESH is outstanding the ISD-R answers 6985 to everything until the reset (22).
+    pub locked_until_reset: bool,
+    /// The first switch with refreshFlag finds a proactive session under way and is answered by catBusy, and so is
+    /// every other one until the card is reset (23).
+    pub busy_until_reset: bool,
+    /// With no profile enabled EF_ICCID is there all the same, with this number (40). Without it the card has then no
+    /// file but the MF (32).
+    pub default_iccid: Option<Iccid>,
+}
+
 /// What a card is like. Make one with [`CardConfig::new`] and change what should differ.
 #[derive(Debug, Clone)]
 pub struct CardConfig {
@@ -97,6 +132,12 @@ pub struct CardConfig {
     pub default_smdp: Option<String>,
     /// The root SM-DS address.
     pub root_smds: String,
+    /// Whether it is an eUICC. One that is none has no ISD-R; its enabled profile is the card's one and only.
+    pub is_euicc: bool,
+    /// How the card asks for a refresh after a switch.
+    pub refresh_mode: RefreshMode,
+    /// What it does that other cards do not.
+    pub quirks: Quirks,
     /// The AID of the ISD-R.
     pub isdr_aid: Aid,
     /// Non-volatile memory for profiles, in bytes.
@@ -200,6 +241,9 @@ impl CardConfig {
             certification: None,
             default_smdp: None,
             root_smds: "lpa.ds.gsma.com".to_owned(),
+            is_euicc: true,
+            refresh_mode: RefreshMode::default(),
+            quirks: Quirks::default(),
             isdr_aid: Aid::isd_r(),
             memory: 512 * 1024,
             ram: 16 * 1024,

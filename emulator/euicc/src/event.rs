@@ -99,6 +99,14 @@ pub enum CardEvent {
     },
     /// A notification is removed from the list.
     NotificationRemoved(u32),
+    /// A switch is accepted; it takes effect when the terminal has refreshed.
+    RefreshAsked,
+    /// The terminal does not refresh: the switch will not take effect.
+    SwitchAbandoned,
+    /// The metadata of a profile were changed by its operator.
+    MetadataUpdated(Iccid),
+    /// The memory of the card has failed; it answers nothing any more.
+    StoreFailed(String),
 }
 
 impl fmt::Display for CardEvent {
@@ -138,6 +146,10 @@ impl fmt::Display for CardEvent {
                 write!(f, "notification {sequence_number} of {} for {address}", event.name())
             }
             CardEvent::NotificationRemoved(number) => write!(f, "notification {number} removed"),
+            CardEvent::RefreshAsked => f.write_str("switch accepted, REFRESH asked for"),
+            CardEvent::SwitchAbandoned => f.write_str("switch abandoned: the terminal does not refresh"),
+            CardEvent::MetadataUpdated(iccid) => write!(f, "metadata of profile {iccid} updated"),
+            CardEvent::StoreFailed(problem) => write!(f, "memory failed: {problem}"),
         }
     }
 }
@@ -146,6 +158,8 @@ impl fmt::Display for CardEvent {
 #[derive(Debug, Default)]
 pub(crate) struct EventLog {
     events: Vec<CardEvent>,
+    /// How many of them are of commands that are kept.
+    confirmed: usize,
 }
 
 /// How many events are kept at most for somebody who never fetches them; the oldest go first.
@@ -155,11 +169,23 @@ impl EventLog {
     pub(crate) fn push(&mut self, event: CardEvent) {
         if self.events.len() == LIMIT {
             self.events.drain(..LIMIT / 2);
+            self.confirmed = self.confirmed.saturating_sub(LIMIT / 2);
         }
         self.events.push(event);
     }
 
+    /// What has happened so far is kept.
+    pub(crate) fn confirm(&mut self) {
+        self.confirmed = self.events.len();
+    }
+
+    /// What has happened since has not: the card has lost it.
+    pub(crate) fn deny(&mut self) {
+        self.events.truncate(self.confirmed);
+    }
+
     pub(crate) fn drain(&mut self) -> Vec<CardEvent> {
+        self.confirmed = 0;
         std::mem::take(&mut self.events)
     }
 }

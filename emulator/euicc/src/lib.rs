@@ -13,8 +13,10 @@
 //!
 //! - `apdu`, `channels`, `files`: the UICC underneath;
 //! - `isdr`: the functions of ES10, one module per subject;
+//! - `es6`: what an operator changes of its enabled profile;
 //! - `session`, `loader`, `package`: a download, from the challenge to the last profile element;
-//! - `store`, `profile`, `policy`: what is on the card and what may be done with it.
+//! - `store`, `nvram`, `profile`, `policy`: what is on the card, where it is kept, and what may be done with it;
+//! - `toolkit`: the proactive command that a switch of profiles needs.
 //!
 //! ```
 //! # use euicc::{CardConfig, Euicc};
@@ -31,19 +33,24 @@ mod apdu;
 mod card;
 mod channels;
 pub mod config;
+mod es6;
 mod event;
 mod files;
 mod isdr;
 mod loader;
+mod nvram;
 mod package;
 mod policy;
 mod profile;
 mod session;
+pub mod spec;
 mod store;
+mod toolkit;
 
 pub use card::{Euicc, NotificationSummary, ProfileSummary};
 pub use config::{CardConfig, Credentials, PreinstalledProfile};
 pub use event::CardEvent;
+pub use nvram::{Nvram, NvramError, StorageBackend};
 pub use package::PackageError;
 
 #[cfg(test)]

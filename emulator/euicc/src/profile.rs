@@ -9,7 +9,7 @@ use rsp::{Aid, Iccid, Oid};
 use zeroize::Zeroizing;
 
 use crate::config::ppr;
-use crate::package::{Interpreter, PackageError};
+use crate::package::{Demands, Interpreter, PackageError};
 
 /// A profile in its ISD-P. `Debug` prints neither package nor keys.
 #[derive(Clone)]
@@ -43,7 +43,23 @@ impl Profile {
     pub(crate) fn of_package(metadata: &[u8], package: &[u8]) -> Result<Self, PackageError> {
         let metadata = StoreMetadata::parse(metadata)
             .map_err(|error| PackageError { problem: format!("the metadata cannot be read: {error}") })?;
-        let mut interpreter = Interpreter::lenient(metadata.clone(), package.len());
+        let interpreter = Interpreter::lenient(metadata.clone(), package.len());
+        Profile::interpreted(metadata, package, interpreter)
+    }
+
+    /// The same again for a profile that the card has installed once: what was passed over then is passed over now.
+    pub(crate) fn again(metadata: &[u8], package: &[u8], demands: Demands) -> Result<Self, PackageError> {
+        let metadata = StoreMetadata::parse(metadata)
+            .map_err(|error| PackageError { problem: format!("the metadata cannot be read: {error}") })?;
+        let interpreter = Interpreter::new(metadata.clone(), demands, package.len());
+        Profile::interpreted(metadata, package, interpreter)
+    }
+
+    fn interpreted(
+        metadata: StoreMetadata,
+        package: &[u8],
+        mut interpreter: Interpreter,
+    ) -> Result<Self, PackageError> {
         let package = interpreter.feed(package).and_then(|()| interpreter.finish())?;
         Ok(Profile {
             aid: Aid::isd_p(FIRST_ISD_P),
@@ -84,6 +100,19 @@ impl Profile {
     /// PPR2 (SGP.22 v2.5 §2.9.1).
     pub(crate) fn must_not_be_deleted(&self) -> bool {
         self.has_rule(ppr::PPR2)
+    }
+
+    /// What has changed in its files since the package was executed, for the card's store.
+    pub(crate) fn overlay(&self) -> Vec<u8> {
+        Vec::new()
+    }
+
+    /// Puts back what [`Profile::overlay`] has told.
+    pub(crate) fn restore(&mut self, overlay: &[u8]) -> Result<(), PackageError> {
+        if overlay.is_empty() {
+            return Ok(());
+        }
+        Err(PackageError { problem: "the changed files are in a form that is not known".to_owned() })
     }
 
     pub(crate) fn memory(&self) -> u32 {

@@ -20,7 +20,7 @@ use rsp::es10::notification::{
 };
 use rsp::es10::profiles::{
     TAG_DELETE_PROFILE, TAG_DISABLE_PROFILE, TAG_ENABLE_PROFILE, TAG_GET_PROFILES_INFO, TAG_MEMORY_RESET,
-    TAG_SET_NICKNAME,
+    TAG_SET_NICKNAME, encode_result,
 };
 use rsp::tlv::{Tlv, encode};
 
@@ -28,9 +28,21 @@ use crate::Euicc;
 use crate::apdu::Sw;
 use crate::loader;
 
+/// LpaeActivation (SGP.22 v2.5 §5.7.1, §5.10).
+const TAG_LPAE_ACTIVATION: u32 = 0xBF42;
+
+/// SGP.22 v2.5 §5.10: notSupported. The card has no LPA of its own.
+fn lpae_activation() -> Vec<u8> {
+    const NOT_SUPPORTED: u32 = 1;
+    encode_result(TAG_LPAE_ACTIVATION, NOT_SUPPORTED)
+}
+
 impl Euicc {
     /// Carries out one command of ES10 and gives its response data.
     pub(crate) fn execute(&mut self, data: &[u8], now: i64) -> Result<Vec<u8>, Sw> {
+        if self.config.quirks.locked_until_reset && self.store.marked().is_some() {
+            return Err(Sw::CONDITIONS_NOT_SATISFIED);
+        }
         if loader::belongs_to_package(data) {
             return self.load_bound_profile_package(data);
         }
@@ -62,6 +74,7 @@ impl Euicc {
             TAG_DELETE_PROFILE => self.delete_profile(data),
             TAG_SET_NICKNAME => self.set_nickname(data),
             TAG_MEMORY_RESET => self.euicc_memory_reset(data),
+            TAG_LPAE_ACTIVATION => Ok(lpae_activation()),
             _ if loading => self.load_bound_profile_package(data),
             // LoadCRL too: the card does not have the capability crlSupport (SGP.22 v2.5 §5.7.12).
             _ => Err(Sw::DATA_NOT_FOUND),

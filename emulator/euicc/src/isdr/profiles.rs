@@ -1,18 +1,21 @@
 //! Profile management: GetProfilesInfo, EnableProfile, DisableProfile, DeleteProfile, SetNickname, eUICCMemoryReset
 //! (SGP.22 §5.7.15 to §5.7.21).
 //!
-//! A switch takes effect at once, whether the LPA has set the refreshFlag or not, and is answered by 9000: the card
-//! sends no REFRESH of its own.
+//! A switch without refreshFlag takes effect at once. With it the profiles are marked, the terminal is sent a REFRESH,
+//! and the switch takes effect with the reset or the TERMINAL RESPONSE that answers it (SGP.22 §3.2.1). A terminal that
+//! has not said that it knows REFRESH has the switch at once too: nothing it could send would complete it.
 
 use rsp::es10::notification::NotificationEvent;
 use rsp::es10::profiles::{
-    self, DeleteResult, DisableResult, EnableResult, GetProfilesInfoRequest, ProfileClass, ProfileInfo, ProfileSearch,
-    ResetResult, SetNicknameResult, SwitchRequest, TAG_DELETE_PROFILE, TAG_DISABLE_PROFILE, TAG_ENABLE_PROFILE,
-    TAG_MEMORY_RESET, TAG_SET_NICKNAME, encode_result,
+    self, DeleteResult, DisableResult, EnableResult, GetProfilesInfoRequest, ProfileClass, ProfileId, ProfileInfo,
+    ProfileSearch, ResetResult, SetNicknameResult, SwitchRequest, TAG_DELETE_PROFILE, TAG_DISABLE_PROFILE,
+    TAG_ENABLE_PROFILE, TAG_MEMORY_RESET, TAG_SET_NICKNAME, encode_result,
 };
 use rsp::tlv::Tag;
 
 use crate::apdu::Sw;
+use crate::card::Busy;
+use crate::config::SwitchForm;
 use crate::profile::Profile;
 use crate::store::{Change, Notification, Switch};
 use crate::{CardEvent, Euicc};
@@ -52,6 +55,9 @@ impl Euicc {
     }
 
     fn enable(&mut self, request: &SwitchRequest) -> Result<EnableResult, Sw> {
+        if !self.has_form(request) {
+            return Ok(EnableResult::UndefinedError);
+        }
         let Some(target) = self.store.find(&request.profile) else {
             return Ok(EnableResult::IccidOrAidNotFound);
         };
@@ -82,7 +88,10 @@ impl Euicc {
         let enable = Switch { iccid: target.iccid(), event: NotificationEvent::Enable };
         let switches: Vec<Switch> = disable.into_iter().chain([enable]).collect();
         let before_test = before_test.filter(|_| to_test);
-        self.apply(Change { switches, before_test, ..Change::default() })?;
+        if self.is_busy(request) {
+            return Ok(EnableResult::CatBusy);
+        }
+        self.switch(Change { switches, before_test, ..Change::default() }, request.refresh)?;
         Ok(EnableResult::Ok)
     }
 
@@ -93,6 +102,9 @@ impl Euicc {
     }
 
     fn disable(&mut self, request: &SwitchRequest) -> Result<DisableResult, Sw> {
+        if !self.has_form(request) {
+            return Ok(DisableResult::UndefinedError);
+        }
         let Some(target) = self.store.find(&request.profile) else {
             return Ok(DisableResult::IccidOrAidNotFound);
         };
@@ -107,15 +119,61 @@ impl Euicc {
         let before = self.store.before_test().filter(|_| target.class() == ProfileClass::Test);
         let back = before.map(|before| Switch { iccid: before.iccid(), event: NotificationEvent::Enable });
         let switches: Vec<Switch> = [disable].into_iter().chain(back).collect();
-        self.apply(Change { switches, ..Change::default() })?;
+        if self.is_busy(request) {
+            return Ok(DisableResult::CatBusy);
+        }
+        self.switch(Change { switches, ..Change::default() }, request.refresh)?;
         Ok(DisableResult::Ok)
+    }
+
+    /// Whether the card takes a request of this form; see [`SwitchForm`].
+    fn has_form(&self, request: &SwitchRequest) -> bool {
+        match self.config.quirks.switch_form {
+            SwitchForm::Any => true,
+            SwitchForm::WithoutRefresh => !request.refresh,
+            SwitchForm::AidAndRefresh => request.refresh && matches!(request.profile, ProfileId::IsdpAid(_)),
+        }
+    }
+
+    /// SGP.22 v2.5 §5.7.16, §5.7.17: catBusy while a proactive session is under way, as that of a switch before.
+    fn is_busy(&mut self, request: &SwitchRequest) -> bool {
+        if self.toolkit.is_busy() || self.store.marked().is_some() {
+            return true;
+        }
+        let meets = request.refresh && self.busy != Busy::No;
+        if meets {
+            self.busy = Busy::Met;
+        }
+        meets
+    }
+
+    /// Carries out a switch at once, or marks it and asks the terminal to refresh.
+    fn switch(&mut self, change: Change, refresh: bool) -> Result<(), Sw> {
+        if refresh && self.toolkit.knows_refresh() {
+            self.store.mark(change);
+            self.toolkit.refresh(self.config.refresh_mode);
+            self.events.push(CardEvent::RefreshAsked);
+            return Ok(());
+        }
+        self.apply(change)?;
+        self.leave_files();
+        Ok(())
+    }
+
+    /// Carries out the switch that has waited for the terminal.
+    pub(crate) fn finish_switch(&mut self) -> Result<(), Sw> {
+        let Some(change) = self.store.take_marked() else { return Ok(()) };
+        self.apply(change)?;
+        self.leave_files();
+        Ok(())
     }
 
     pub(super) fn delete_profile(&mut self, data: &[u8]) -> Result<Vec<u8>, Sw> {
         let id = profiles::parse_delete_request(data).map_err(|_| Sw::WRONG_DATA)?;
         let result = match self.store.find(&id) {
             None => DeleteResult::IccidOrAidNotFound,
-            Some(target) if target.enabled => DeleteResult::ProfileNotInDisabledState,
+            // One that is about to be enabled is not disabled any more.
+            Some(target) if target.enabled || self.is_marked(target) => DeleteResult::ProfileNotInDisabledState,
             Some(target) if target.must_not_be_deleted() => DeleteResult::DisallowedByPolicy,
             Some(target) => {
                 let delete = Switch { iccid: target.iccid(), event: NotificationEvent::Delete };
@@ -124,6 +182,11 @@ impl Euicc {
             }
         };
         Ok(encode_result(TAG_DELETE_PROFILE, result.code()))
+    }
+
+    fn is_marked(&self, profile: &Profile) -> bool {
+        let marked = self.store.marked();
+        marked.is_some_and(|change| change.switches.iter().any(|switch| switch.iccid == profile.iccid()))
     }
 
     /// Applies changes of state in their order, with the notifications of each (SGP.22 v2.5 §3.5).
@@ -161,7 +224,7 @@ impl Euicc {
         }
         // SGP.22 v2.5 §5.7.21: an empty nickname removes the one there is.
         let nickname = Some(nickname).filter(|nickname| !nickname.is_empty());
-        self.store.set_nickname(iccid, nickname.clone());
+        self.store.change_profile(iccid, |profile| profile.nickname.clone_from(&nickname));
         self.events.push(CardEvent::NicknameSet { iccid, nickname });
         answer(SetNicknameResult::Ok)
     }
@@ -181,12 +244,26 @@ impl Euicc {
         if switches.is_empty() && !address {
             return Ok(encode_result(TAG_MEMORY_RESET, ResetResult::NothingToDelete.code()));
         }
+        // SGP.22 v2.5 §5.7.19: what is under way with the terminal comes first.
+        if self.toolkit.is_busy() || self.store.marked().is_some() {
+            return Ok(encode_result(TAG_MEMORY_RESET, ResetResult::CatBusy.code()));
+        }
+        let enabled = self.store.enabled().map(Profile::iccid);
+        let enabled_goes = switches.iter().any(|switch| Some(switch.iccid) == enabled);
         // A session is of no use to a card that has been emptied under it.
         self.interrupt_installation()?;
         self.session = crate::session::Session::None;
         self.events.push(CardEvent::MemoryReset);
         let default_smdp = address.then_some(initial);
         self.apply(Change { switches, default_smdp, ..Change::default() })?;
+        if enabled_goes {
+            self.leave_files();
+            // SGP.22 v2.5 §5.7.19: the terminal has to take notice that its profile is gone.
+            if self.toolkit.knows_refresh() {
+                self.toolkit.refresh(self.config.refresh_mode);
+                self.events.push(CardEvent::RefreshAsked);
+            }
+        }
         Ok(encode_result(TAG_MEMORY_RESET, ResetResult::Ok.code()))
     }
 }

@@ -2,8 +2,10 @@
 
 mod auth;
 mod download;
+mod durable;
 mod lab;
 mod manage;
 mod model;
+mod refresh;
 mod robust;
 mod uicc;

@@ -9,6 +9,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -130,7 +131,10 @@ impl Nvram {
             Err(error) => return Err(error.into()),
         };
         let found = examine(content)?;
-        let database = builder().create(path).map_err(cannot_open)?;
+        // There are keys in it: it is for its owner alone, from the first moment.
+        let file =
+            std::fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        let database = builder().create_file(file).map_err(cannot_open)?;
         Ok(Nvram { database: Some(database), found })
     }
 

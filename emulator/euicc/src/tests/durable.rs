@@ -290,6 +290,8 @@ fn a_file_keeps_a_card() {
     lab.card = open().unwrap();
     lab.open();
     lab.install(&order(NEW));
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&path).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
     // A second card on the same file is refused while the first is there.
     assert!(matches!(open(), Err(NvramError::InUse)));
     let kept = Kept::of(&lab.card);

@@ -244,7 +244,7 @@ impl Kept {
 
 #[test]
 fn a_card_is_the_same_after_it_is_opened_again() {
-    // proves: Durable - everything that is kept is the same after power off; counters go on
+    // proves: Durable - everything that is kept is the same after power off, and counters go on
     let flash = Flash::default();
     let mut lab = lab_on(&flash);
     lab.install(&Order { configure_isdp: from_hex("BF2407B805800388370A").unwrap(), ..order(NEW) });

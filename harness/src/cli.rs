@@ -50,6 +50,8 @@ enum Command {
     Bench(crate::bench::BenchCommand),
     /// List the models of the modem
     Models,
+    /// List the cards that are built in
+    Cards,
     /// Make a test PKI
     #[command(subcommand)]
     Pki(PkiCommand),
@@ -170,6 +172,7 @@ pub fn main() -> ExitCode {
         Command::Up(args) => crate::up::run(&args),
         Command::Bench(command) => crate::bench::run(&command),
         Command::Models => models(),
+        Command::Cards => cards(),
         Command::Pki(PkiCommand::New { folder }) => new_pki(&folder),
         Command::Lpad { arguments } => {
             return lpad::main_with(std::iter::once("esimlab lpad".into()).chain(arguments));
@@ -438,6 +441,14 @@ fn models() -> Result<u8, Abort> {
         if !note.is_empty() {
             print(&format!("{:<12} {note}\n", ""));
         }
+    }
+    Ok(exit::PASSED)
+}
+
+fn cards() -> Result<u8, Abort> {
+    for name in euicc::spec::CardSpec::names() {
+        let card = euicc::spec::CardSpec::named(name).map_err(|error| Abort::lab(error.to_string()))?;
+        print(&format!("{name:<20} {}\n", card.note.replace('\n', " ")));
     }
     Ok(exit::PASSED)
 }

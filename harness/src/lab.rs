@@ -16,11 +16,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use euicc::{CardConfig, Euicc, NotificationSummary, PreinstalledProfile, ProfileSummary};
+use euicc::spec::{CardSpec, ProfileSource};
+use euicc::{CardConfig, Euicc, NotificationSummary, Nvram, NvramError, PreinstalledProfile, ProfileSummary};
 use modem::{Model, Modem, ModemEvent, RunningModem};
 use pki::{Pki, PkiSpec};
 use rsp::crypto::{Curve, Random, SeededRandom, SystemRandom};
-use rsp::es10::profiles::{ProfileState, TAG_SET_NICKNAME, encode_set_nickname_request};
+use rsp::es10::config::encode_set_default_dp_address_request;
+use rsp::es10::profiles::ProfileState;
 use rsp::{Eid, Iccid};
 use smdp::front::{Exchange, FaultFired};
 use smdp::{OrderId, OrderSpec, OrderState, Profile, Server, Smdp, SmdpConfig, SmdpEvent};
@@ -55,6 +57,14 @@ pub enum LabError {
         curve: Curve,
         /// Why none can be issued.
         reason: String,
+    },
+    /// The card's store cannot be used.
+    #[error("{}: {source}", path.display())]
+    Store {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: NvramError,
     },
     /// A profile that should be on the card cannot be put there.
     #[error("the preinstalled profile {name:?}: {reason}")]
@@ -105,6 +115,8 @@ pub struct LabBuilder {
     seed: Option<u64>,
     model: Option<Model>,
     eid: Option<Eid>,
+    card: Option<CardSpec>,
+    state: Option<PathBuf>,
     curve: Curve,
     pki: Option<Pki>,
     listen: SocketAddr,
@@ -133,6 +145,19 @@ impl LabBuilder {
     /// The card's EID; when nothing is said, the first one of the PKI.
     pub fn eid(mut self, eid: Eid) -> Self {
         self.eid = Some(eid);
+        self
+    }
+
+    /// What kind of card it is; a consumer eUICC of SGP.22 v2.5 when nothing is said.
+    pub fn card(mut self, card: CardSpec) -> Self {
+        self.card = Some(card);
+        self
+    }
+
+    /// Keeps what is on the card in a file of this folder, from one lab to the next. The certificates have to be the
+    /// same each time.
+    pub fn state(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.state = Some(folder.into());
         self
     }
 
@@ -212,7 +237,8 @@ impl LabBuilder {
                 Pki::generate(&spec, &mut *random("pki"), now)?
             }
         };
-        let eid = match self.eid.or_else(|| pki.eids().first().copied()) {
+        let own_eid = self.card.as_ref().and_then(|card| card.eid);
+        let eid = match self.eid.or(own_eid).or_else(|| pki.eids().first().copied()) {
             Some(eid) => eid,
             None => Eid::parse(DEFAULT_EID).map_err(|error| io(DEFAULT_EID)(std::io::Error::other(error)))?,
         };
@@ -255,6 +281,8 @@ impl LabBuilder {
             curve: self.curve,
             eid,
             preinstalled: &self.preinstalled,
+            spec: self.card.as_ref(),
+            state: self.state.as_deref(),
             smdp_address: &address,
             default_smdp: self.use_default_smdp,
             random: &random,
@@ -325,57 +353,101 @@ struct CardParts<'a> {
     curve: Curve,
     eid: Eid,
     preinstalled: &'a [Preinstalled],
+    spec: Option<&'a CardSpec>,
+    state: Option<&'a Path>,
     smdp_address: &'a str,
     default_smdp: bool,
     random: &'a dyn Fn(&str) -> Box<dyn Random>,
     now: i64,
 }
 
+/// The file of a card's data in the folder that a lab keeps its state in.
+const CARD_STORE: &str = "card.redb";
+
 fn card(parts: CardParts<'_>) -> Result<Euicc, LabError> {
-    let credentials = match parts.pki.euicc(parts.curve, &parts.eid) {
-        Some(known) => known.clone(),
-        None => parts
-            .pki
-            .issue_euicc(parts.curve, &parts.eid, &mut *(parts.random)("euicc"), parts.now)
-            .map_err(|error| LabError::NoEuicc { eid: parts.eid, curve: parts.curve, reason: error.to_string() })?,
+    let issue = |curve| {
+        let credentials = match parts.pki.euicc(curve, &parts.eid) {
+            Some(known) => known.clone(),
+            None => parts
+                .pki
+                .issue_euicc(curve, &parts.eid, &mut *(parts.random)("euicc"), parts.now)
+                .map_err(|error| LabError::NoEuicc { eid: parts.eid, curve, reason: error.to_string() })?,
+        };
+        Ok::<_, LabError>(euicc::Credentials {
+            ci: credentials.ci,
+            eum: credentials.eum,
+            euicc: credentials.euicc.certificate,
+            key: credentials.euicc.key,
+        })
     };
-    let credentials = euicc::Credentials {
-        ci: credentials.ci,
-        eum: credentials.eum,
-        euicc: credentials.euicc.certificate,
-        key: credentials.euicc.key,
+    let curves = match parts.spec {
+        Some(spec) if !spec.ci.is_empty() => spec.ci.clone(),
+        _ => vec![parts.curve],
     };
-    let mut config = CardConfig::new(parts.eid, vec![credentials]);
-    if parts.default_smdp {
+    let credentials = curves.iter().map(|curve| issue(*curve)).collect::<Result<_, _>>()?;
+    let mut config = CardConfig::new(parts.eid, credentials);
+    let mut preinstalled = parts.preinstalled.to_vec();
+    if let Some(spec) = parts.spec {
+        spec.apply(&mut config);
+        for curve in &spec.trusted {
+            config.trusted.push(parts.pki.ci(*curve)?.clone());
+        }
+        for profile in &spec.profiles {
+            let refuse = |reason: String| LabError::Preinstalled { name: format!("{:?}", profile.source), reason };
+            preinstalled.push(Preinstalled {
+                profile: card_profile(&profile.source).map_err(refuse)?,
+                enabled: profile.enabled,
+                nickname: profile.nickname.clone(),
+            });
+        }
+    }
+    if parts.default_smdp && config.default_smdp.is_none() {
         config.default_smdp = Some(parts.smdp_address.to_owned());
     }
-    for wanted in parts.preinstalled {
+    for wanted in preinstalled {
         let metadata = wanted.profile.metadata(parts.smdp_address).encode();
         let profile =
             PreinstalledProfile::new(&metadata, wanted.profile.package(), wanted.enabled).map_err(|error| {
                 LabError::Preinstalled { name: wanted.profile.name().to_owned(), reason: error.to_string() }
             })?;
-        config.preinstalled.push(profile);
+        config.preinstalled.push(profile.nicknamed(wanted.nickname));
     }
-    let mut card = Euicc::new(config, (parts.random)("card"));
-    for wanted in parts.preinstalled {
-        if let Some(nickname) = &wanted.nickname {
-            let request = encode_set_nickname_request(&wanted.profile.iccid(), nickname);
-            es10(&mut card, &request, parts.now).filter(|response| is_ok(response)).ok_or_else(|| {
-                LabError::Preinstalled {
-                    name: wanted.profile.name().to_owned(),
-                    reason: format!("the card does not take the nickname {nickname:?}"),
-                }
-            })?;
+    let random = (parts.random)("card");
+    let mut card = match parts.state {
+        None => Euicc::new(config, random),
+        Some(folder) => {
+            std::fs::create_dir_all(folder).map_err(io(folder.display().to_string()))?;
+            let path = folder.join(CARD_STORE);
+            let opened = Nvram::file(&path).and_then(|nvram| Euicc::open(config, random, nvram));
+            opened.map_err(|source| LabError::Store { path, source })?
         }
-    }
+    };
     card.reset();
+    // The server of a lab before had another port: where the card's default address was that server, it is this one.
+    let host = |address: &str| address.rsplit_once(':').map(|(host, _)| host.to_owned());
+    let kept = card.default_smdp().map(str::to_owned);
+    let same_host = kept.as_deref().and_then(host).is_some_and(|kept| Some(kept) == host(parts.smdp_address));
+    if parts.default_smdp && same_host && kept.as_deref() != Some(parts.smdp_address) {
+        es10(&mut card, &encode_set_default_dp_address_request(parts.smdp_address), parts.now);
+        card.reset();
+    }
     card.drain_events();
     Ok(card)
 }
 
-fn is_ok(response: &[u8]) -> bool {
-    rsp::es10::profiles::parse_result(TAG_SET_NICKNAME, response) == Ok(0)
+/// A profile that the file of a card names.
+fn card_profile(source: &ProfileSource) -> Result<Profile, String> {
+    match source {
+        ProfileSource::Named(name) => {
+            let spec = smdp::profile::built_in_named(name).ok_or("there is no built-in profile of this name")?;
+            Profile::build(&spec).map_err(|error| error.to_string())
+        }
+        ProfileSource::Package(path) => {
+            let package = std::fs::read(path).map_err(|error| error.to_string())?;
+            let names = smdp::profile::PackageNames::default();
+            Profile::from_package(&package, &names).map_err(|error| error.to_string())
+        }
+    }
 }
 
 /// Performs one function of ES10 with a short request on the basic channel, as a factory tool does; `None` when the
@@ -435,6 +507,8 @@ impl Lab {
             seed: None,
             model: None,
             eid: None,
+            card: None,
+            state: None,
             curve: Curve::P256,
             pki: None,
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
@@ -669,5 +743,49 @@ impl smdp::front::Observer for ServerWatch {
 
     fn event(&self, event: &SmdpEvent) {
         self.timeline.note(Role::Server, event.kind.to_string(), std::iter::empty::<(&str, String)>());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn operator_a() -> Profile {
+        Profile::build(&smdp::profile::built_in_named("operator-a").unwrap()).unwrap()
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn what_is_on_the_card_outlives_the_lab() {
+        let folder = tempfile::tempdir().unwrap();
+        let pki = Pki::generate(&PkiSpec::default(), &mut SeededRandom::new(1, "pki"), system_time()).unwrap();
+        let lab = |pki: &Pki| Lab::builder().pki(pki.clone()).state(folder.path()).default_smdp();
+        let wanted = Preinstalled { profile: operator_a(), enabled: true, nickname: Some("Work".to_owned()) };
+        let first = lab(&pki).profile(wanted.clone()).start().unwrap();
+        let profiles = first.profiles();
+        assert_eq!((profiles.len(), profiles[0].nickname.as_deref()), (1, Some("Work")));
+        drop(first);
+        // What the card leaves the factory with is not put on it again.
+        let second = lab(&pki).profile(wanted).start().unwrap();
+        assert_eq!(second.profiles(), profiles);
+        assert_eq!(second.card().default_smdp(), Some(second.smdp_address()));
+        assert!(second.wipe_card());
+        drop(second);
+        assert_eq!(lab(&pki).start().unwrap().profiles(), []);
+        // Another card's state.
+        let eid = Eid::with_check_digits("890490320000000000000000000001").unwrap();
+        let Err(error) = lab(&pki).eid(eid).start() else { panic!("another card's state is taken") };
+        assert!(error.to_string().contains("89049032123451234512345678901235"), "{error}");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn every_built_in_card_goes_into_a_lab() {
+        let pki = Pki::generate(&PkiSpec::default(), &mut SeededRandom::new(1, "pki"), system_time()).unwrap();
+        for name in CardSpec::names() {
+            let spec = CardSpec::named(name).unwrap();
+            let profiles = spec.profiles.len();
+            let lab = Lab::builder().pki(pki.clone()).card(spec).start();
+            let lab = lab.unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert_eq!(lab.profiles().len(), profiles, "{name}");
+        }
     }
 }

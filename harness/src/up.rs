@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use euicc::spec::{CardSpec, ProfileSource};
 use modem::Model;
 use pki::{Pki, PkiSpec};
 use qrcode::QrCode;
@@ -38,6 +39,14 @@ pub struct UpArgs {
     /// Make a symbolic link to the AT port here, so that its path stays the same
     #[arg(long, value_name = "PATH")]
     link: Option<PathBuf>,
+
+    /// The kind of card: the file of one, or the name of a built-in one; `esimlab cards` lists them
+    #[arg(long, value_name = "FILE|NAME")]
+    card: Option<String>,
+
+    /// Keep what is on the card in this folder, and find it there the next time, with its certificates in `pki`
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
 
     /// Certificates and keys: a folder laid out like SGP.26. One that is empty or not there is filled with new ones
     #[arg(long, value_name = "DIR")]
@@ -104,7 +113,17 @@ struct ReadyOrder {
 /// Runs `esimlab up` until it is ended.
 pub(crate) fn run(args: &UpArgs) -> Result<u8, Abort> {
     let model = Model::named(&args.model).map_err(|error| Abort::usage(error.to_string()))?;
-    let pki = args.pki.as_deref().map(|folder| open_pki(folder, args.curve)).transpose()?;
+    let card = args.card.as_deref().map(read_card).transpose()?;
+    let own_eid = args.eid.or_else(|| card.as_ref().and_then(|card| card.eid));
+    let folder = args.pki.clone().or_else(|| args.state.as_ref().map(|state| state.join("pki")));
+    let pki = folder.as_deref().map(|folder| open_pki(folder, args.curve, own_eid)).transpose()?;
+    if let (Some(pki), Some(eid), Some(_)) = (&pki, own_eid, &args.state)
+        && pki.euicc(args.curve, &eid).is_none()
+    {
+        // One issued anew each time would be another card each time.
+        let problem = "its certificates are those of other cards; give one of their EIDs, or another folder";
+        return Err(Abort::usage(format!("the state of the eUICC {eid} cannot be kept: {problem}")));
+    }
     let runtime = runtime()?;
     runtime.block_on(async {
         let timeline = Timeline::keeping(KEPT_EVENTS);
@@ -115,6 +134,12 @@ pub(crate) fn run(args: &UpArgs) -> Result<u8, Abort> {
         }
         if let Some(eid) = args.eid {
             builder = builder.eid(eid);
+        }
+        if let Some(card) = card {
+            builder = builder.card(card);
+        }
+        if let Some(state) = &args.state {
+            builder = builder.state(state);
         }
         let lab = builder.start().map_err(failed)?;
         for order in orders(&lab).map_err(|error| Abort::lab(error.to_string()))? {
@@ -143,15 +168,34 @@ fn failed(error: LabError) -> Abort {
     Abort::lab(error.to_string())
 }
 
+/// A built-in card, or the file of one, whose profiles are files beside it.
+fn read_card(name: &str) -> Result<CardSpec, Abort> {
+    let path = Path::new(name);
+    if CardSpec::names().any(|known| known == name) || (!path.exists() && path.extension().is_none()) {
+        return CardSpec::named(name).map_err(|error| Abort::usage(error.to_string()));
+    }
+    let refuse = |problem: String| Abort::usage(format!("{name}: {problem}"));
+    let text = std::fs::read_to_string(path).map_err(|error| refuse(error.to_string()))?;
+    let mut card = CardSpec::from_toml(&text).map_err(|error| refuse(error.to_string()))?;
+    for profile in &mut card.profiles {
+        if let ProfileSource::Package(file) = &mut profile.source {
+            *file = path.parent().unwrap_or(Path::new("")).join(&file);
+        }
+    }
+    Ok(card)
+}
+
 /// Loads the folder, or fills it when there is nothing in it.
-fn open_pki(folder: &Path, curve: Curve) -> Result<Pki, Abort> {
+fn open_pki(folder: &Path, curve: Curve, eid: Option<Eid>) -> Result<Pki, Abort> {
     let is_new = match std::fs::read_dir(folder) {
         Ok(mut entries) => entries.next().is_none(),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => true,
         Err(error) => return Err(Abort::usage(format!("cannot read {}: {error}", folder.display()))),
     };
     let pki = if is_new {
-        let made = Pki::generate(&PkiSpec::default(), &mut SystemRandom, system_time());
+        let mut spec = PkiSpec::default();
+        spec.eids.extend(eid.filter(|eid| !spec.eids.contains(eid)));
+        let made = Pki::generate(&spec, &mut SystemRandom, system_time());
         made.and_then(|pki| pki.write(folder).map(|()| pki))
     } else {
         Pki::load(folder, system_time())

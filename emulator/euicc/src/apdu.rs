@@ -159,6 +159,7 @@ mod tests {
 
     #[test]
     fn the_four_cases() {
+        // proves: EUICC.Transport
         let case_1 = Command::parse(&[0x00, 0x70, 0x80, 0x01]).unwrap();
         assert_eq!((case_1.data, case_1.le), (&[][..], None));
         let case_2 = Command::parse(&[0x00, 0x70, 0x00, 0x00, 0x01]).unwrap();
@@ -173,6 +174,7 @@ mod tests {
 
     #[test]
     fn wrong_lengths() {
+        // proves: EUICC.Transport
         for apdu in [
             &[][..],
             &[0x00, 0xA4, 0x04],
@@ -186,6 +188,7 @@ mod tests {
 
     #[test]
     fn classes_and_channels() {
+        // proves: EUICC.Transport
         let parse = |cla| Command::parse(&[cla, 0xA4, 0, 0]).map(|command| (command.class, command.channel));
         assert_eq!(parse(0x03), Ok((Class::Interindustry, 3)));
         assert_eq!(parse(0x40), Ok((Class::Interindustry, 4)));

@@ -155,6 +155,7 @@ mod tests {
 
     #[test]
     fn nineteen_channels_beside_the_basic_one() {
+        // proves: EUICC.Transport
         let mut channels = Channels::new();
         for number in 1..=19 {
             assert_eq!(channels.open(0, None), Ok(number));
@@ -181,6 +182,7 @@ mod tests {
 
     #[test]
     fn blocks_come_in_order() {
+        // proves: EUICC.Transport; Robust - lengths, nesting and chains are bounded
         let mut chain = Chain::default();
         assert_eq!(chain.add(1, &[1]), Err(Sw::WRONG_P1_P2));
         assert_eq!(chain.add(0, &[1]), Ok(()));

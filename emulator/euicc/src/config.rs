@@ -57,6 +57,13 @@ impl PreinstalledProfile {
         profile.preinstalled = true;
         Ok(PreinstalledProfile { profile })
     }
+
+    /// The same with a nickname.
+    #[must_use]
+    pub fn nicknamed(mut self, nickname: Option<String>) -> Self {
+        self.profile.nickname = nickname;
+        self
+    }
 }
 
 /// How a card wants to be asked to enable and disable profiles.

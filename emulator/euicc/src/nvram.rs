@@ -9,6 +9,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -80,24 +81,24 @@ impl NvramError {
 /// Records by their keys. They are wiped when they go.
 pub(crate) type Records = BTreeMap<Vec<u8>, Zeroizing<Vec<u8>>>;
 
-/// What one transaction changes.
+/// What one transaction changes: first it deletes, then it puts.
 #[derive(Default)]
 pub(crate) struct Batch {
-    /// A key with its new content, or with none to delete it.
-    changes: Vec<(Vec<u8>, Option<Zeroizing<Vec<u8>>>)>,
+    deletes: Vec<Vec<u8>>,
+    puts: Vec<(Vec<u8>, Zeroizing<Vec<u8>>)>,
 }
 
 impl Batch {
     pub(crate) fn put(&mut self, key: Vec<u8>, content: impl Into<Zeroizing<Vec<u8>>>) {
-        self.changes.push((key, Some(content.into())));
+        self.puts.push((key, content.into()));
     }
 
     pub(crate) fn delete(&mut self, key: Vec<u8>) {
-        self.changes.push((key, None));
+        self.deletes.push(key);
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.changes.is_empty()
+        self.deletes.is_empty() && self.puts.is_empty()
     }
 }
 
@@ -130,7 +131,10 @@ impl Nvram {
             Err(error) => return Err(error.into()),
         };
         let found = examine(content)?;
-        let database = builder().create(path).map_err(cannot_open)?;
+        // There are keys in it: it is for its owner alone, from the first moment.
+        let file =
+            std::fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        let database = builder().create_file(file).map_err(cannot_open)?;
         Ok(Nvram { database: Some(database), found })
     }
 
@@ -163,15 +167,13 @@ impl Nvram {
             let mut table = transaction.open_table(RECORDS).map_err(|error| failed(error.into()))?;
             let layout = LAYOUT.to_be_bytes();
             table.insert(LAYOUT_KEY, &layout[..]).map_err(|error| failed(error.into()))?;
-            for (key, content) in batch.changes {
-                match content {
-                    Some(mut content) => {
-                        let check = check_value(&key, &content);
-                        content.extend_from_slice(&check);
-                        table.insert(&key[..], &content[..]).map_err(|error| failed(error.into()))?;
-                    }
-                    None => drop(table.remove(&key[..]).map_err(|error| failed(error.into()))?),
-                }
+            for key in batch.deletes {
+                drop(table.remove(&key[..]).map_err(|error| failed(error.into()))?);
+            }
+            for (key, mut content) in batch.puts {
+                let check = check_value(&key, &content);
+                content.extend_from_slice(&check);
+                table.insert(&key[..], &content[..]).map_err(|error| failed(error.into()))?;
             }
         }
         transaction.commit().map_err(|error| failed(error.into()))

@@ -52,6 +52,7 @@ mod tests {
 
     #[test]
     fn wildcards() {
+        // proves: EUICC.RulesAuthorisationTable
         let owner = operator([0x62, 0xF2, 0x10], Some(&[0x44]), None);
         assert!(covers(&operator([0xEE; 3], Some(&[]), Some(&[])), &owner));
         assert!(covers(&operator([0x62, 0xF2, 0x10], Some(&[0x44]), None), &owner));
@@ -63,6 +64,7 @@ mod tests {
 
     #[test]
     fn the_example_of_the_specification() {
+        // proves: EUICC.RulesAuthorisationTable
         // SGP.22 v2.5 §2.9.2.1: PPR1 for OP-A, PPR2 for OP-B, both for anybody who is in the last line.
         let (op_a, op_b) = (operator([0x62, 0xF2, 0x10], None, None), operator([0x62, 0xF2, 0x20], None, None));
         let entry = |rule, operator: &OperatorId| AuthorisationRule {

@@ -6,9 +6,9 @@
 //! Records: `head` (EID, counters, addresses, order of the profiles, numbers of the notifications, the switch that is
 //! marked), and for each profile its state and metadata, its package, and what has changed in its files since.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use rsp::crypto::{Curve, PrivateKey};
+use rsp::crypto::{Curve, PrivateKey, sha256};
 use rsp::es10::notification::{NotificationEvent, NotificationMetadata};
 use rsp::es10::profiles::{ProfileClass, ProfileId};
 use rsp::tlv::{Reader, Tlv, TlvError, Writer};
@@ -64,8 +64,6 @@ struct Unwritten {
     one_time_key: bool,
     /// State or metadata of these.
     profiles: BTreeSet<Aid>,
-    /// The files of these.
-    files: BTreeSet<Aid>,
     /// These are new: their packages too.
     installed: BTreeSet<Aid>,
     deleted: BTreeSet<Aid>,
@@ -78,6 +76,9 @@ struct Unwritten {
 pub(crate) struct Store {
     nvram: Nvram,
     unwritten: Unwritten,
+    /// Digests of what is written of the files of each profile: commands on files do not say whether they have changed
+    /// any.
+    written_files: BTreeMap<Aid, [u8; 32]>,
     eid: Eid,
     profiles: Vec<Profile>,
     notifications: Vec<Notification>,
@@ -96,6 +97,7 @@ impl Store {
         Store {
             nvram,
             unwritten: Unwritten { head: true, ..Unwritten::default() },
+            written_files: BTreeMap::new(),
             eid,
             profiles: Vec::new(),
             notifications: Vec::new(),
@@ -306,9 +308,10 @@ impl Store {
         if !self.nvram.is_kept() {
             return Ok(());
         }
-        let Unwritten { head, one_time_key, profiles, files, installed, deleted, raised, removed } = unwritten;
+        let Unwritten { head, one_time_key, profiles, installed, deleted, raised, removed } = unwritten;
         let mut batch = Batch::default();
         for aid in deleted {
+            self.written_files.remove(&aid);
             for kind in [PROFILE, PACKAGE, FILES] {
                 batch.delete(key(kind, aid.as_bytes()));
             }
@@ -321,8 +324,13 @@ impl Store {
             if is_new {
                 batch.put(key(PACKAGE, aid.as_bytes()), profile.package.clone());
             }
-            if is_new || files.contains(aid) {
-                batch.put(key(FILES, aid.as_bytes()), profile.overlay());
+            // Nothing but the enabled profile has files that anybody could change.
+            if is_new || profile.enabled {
+                let files = profile.overlay();
+                let digest = sha256(&[&files]);
+                if self.written_files.insert(aid.clone(), digest) != Some(digest) {
+                    batch.put(key(FILES, aid.as_bytes()), files);
+                }
             }
         }
         for number in &removed {
@@ -379,6 +387,7 @@ impl Store {
         for aid in &head.profiles {
             let [state, package, files] =
                 [take(PROFILE, aid.as_bytes())?, take(PACKAGE, aid.as_bytes())?, take(FILES, aid.as_bytes())?];
+            store.written_files.insert(aid.clone(), sha256(&[files]));
             store.profiles.push(read_profile(aid.clone(), state, package, files, config)?);
         }
         for number in head.notifications {

@@ -153,6 +153,7 @@ mod tests {
 
     #[test]
     fn a_command_is_announced_fetched_and_answered() {
+        // proves: EUICC.Refresh
         let mut toolkit = waiting();
         // The length that the field reports, 910B.
         assert_eq!(toolkit.announcement(), Some(Sw(0x910B)));
@@ -168,6 +169,7 @@ mod tests {
 
     #[test]
     fn results_of_a_refresh() {
+        // proves: EUICC.Refresh
         for (result, expected, busy) in [
             (0x01, Refreshed::Done, false),
             (0x20, Refreshed::Later, true),
@@ -191,6 +193,7 @@ mod tests {
 
     #[test]
     fn the_terminal_says_whether_it_knows_refresh() {
+        // proves: EUICC.Refresh
         let mut toolkit = Toolkit::default();
         assert!(!toolkit.knows_refresh());
         toolkit.terminal_profile(&[0x37, 0x09, 0xE8]);

@@ -378,6 +378,7 @@ mod tests {
 
     #[test]
     fn recorded_session_opens_to_its_profile() {
+        // proves: Data - the recorded session
         let (Some(package), Some(otsk), Some(profile), Some(metadata), Some(prepared)) = (
             session_file("bound-profile-package.der"),
             session_file("otsk-dp.bin"),

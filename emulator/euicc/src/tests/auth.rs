@@ -43,6 +43,7 @@ fn answer_to(spec: impl FnOnce(CertificateSpec) -> CertificateSpec) -> Option<Co
 
 #[test]
 fn a_server_proves_itself_on_both_curves() {
+    // proves: ES10b.AuthenticateServer; ES10b.GetEUICCInfo
     for curve in CURVES {
         let mut lab = Lab::new(curve);
         let challenge = lab.challenge();
@@ -67,6 +68,7 @@ fn a_server_proves_itself_on_both_curves() {
 
 #[test]
 fn a_card_with_both_curves_uses_the_one_it_is_asked_for() {
+    // proves: ES10b.AuthenticateServer
     for curve in CURVES {
         let mut lab = Lab::with(config(&CURVES), curve);
         lab.authenticate();
@@ -75,6 +77,7 @@ fn a_card_with_both_curves_uses_the_one_it_is_asked_for() {
 
 #[test]
 fn an_sm_ds_proves_itself_too() {
+    // proves: ES10b.AuthenticateServer
     let mut lab = Lab::new(Curve::P256);
     let smds = pki().smds(Curve::P256).unwrap().auth.clone();
     let challenge = lab.challenge();
@@ -84,6 +87,7 @@ fn an_sm_ds_proves_itself_too() {
 
 #[test]
 fn challenges_are_new_and_serve_once() {
+    // proves: ES10b.GetEUICCChallenge; ES10b.AuthenticateServer (4, 6)
     let mut lab = Lab::new(Curve::P256);
     let first = lab.challenge();
     let second = lab.challenge();
@@ -108,6 +112,7 @@ fn challenges_are_new_and_serve_once() {
 
 #[test]
 fn certificates_that_break_a_rule() {
+    // proves: ES10b.AuthenticateServer (1, 5)
     assert_eq!(answer_to(|spec| spec), None);
     assert_eq!(answer_to(|spec| CertificateSpec { not_after: NOW - 1, ..spec }), Some(Code::InvalidCertificate));
     assert_eq!(answer_to(|spec| CertificateSpec { not_before: NOW + 1, ..spec }), Some(Code::InvalidCertificate));
@@ -125,6 +130,7 @@ fn certificates_that_break_a_rule() {
 
 #[test]
 fn a_certificate_of_another_ci() {
+    // proves: ES10b.AuthenticateServer (1)
     // A CI with the same name and key identifier, but not the same key.
     let mut lab = Lab::new(Curve::P256);
     let mut random = rsp::crypto::SeededRandom::new(99, "another CI");
@@ -136,6 +142,7 @@ fn a_certificate_of_another_ci() {
 
 #[test]
 fn a_certificate_of_another_curve() {
+    // proves: ES10b.AuthenticateServer (3)
     // The card trusts both CIs and has keys under both; the certificate is signed by one and of the curve of the
     // other.
     let mut lab = Lab::with(config(&CURVES), Curve::P256);
@@ -149,6 +156,7 @@ fn a_certificate_of_another_curve() {
 
 #[test]
 fn a_ci_under_which_the_card_has_no_key() {
+    // proves: ES10b.AuthenticateServer (7)
     let mut lab = Lab::new(Curve::P256);
     lab.ci = pki().ci(Curve::BrainpoolP256r1).unwrap().clone();
     let challenge = lab.challenge();
@@ -158,6 +166,7 @@ fn a_ci_under_which_the_card_has_no_key() {
 
 #[test]
 fn a_trusted_ci_without_a_key_of_the_card() {
+    // proves: ES10b.AuthenticateServer; ES10b.GetEUICCInfo
     // SGP.22 v2.5 §5.7.8: a CI for verification only. The server is signed under it, the card under another.
     let mut config = config(&[Curve::P256]);
     config.trusted.push(pki().ci(Curve::BrainpoolP256r1).unwrap().clone());
@@ -170,6 +179,7 @@ fn a_trusted_ci_without_a_key_of_the_card() {
 
 #[test]
 fn a_signature_of_somebody_else_or_over_something_else() {
+    // proves: ES10b.AuthenticateServer (2)
     let mut lab = Lab::new(Curve::P256);
     let challenge = lab.challenge();
     let stranger = Identity { key: lab.server.pb.key.clone(), certificate: lab.server.auth.certificate.clone() };
@@ -193,6 +203,7 @@ fn a_signature_of_somebody_else_or_over_something_else() {
 
 #[test]
 fn what_cannot_be_decoded_has_a_status_word() {
+    // proves: EUICC.Transport
     let mut lab = Lab::new(Curve::P256);
     let challenge = lab.challenge();
     let request = lab.authenticate_request(challenge);
@@ -204,6 +215,7 @@ fn what_cannot_be_decoded_has_a_status_word() {
 
 #[test]
 fn any_block_size_will_do() {
+    // proves: EUICC.Transport
     for size in [6, 17, 120, 254, 255] {
         let mut lab = Lab::new(Curve::P256);
         let challenge = lab.challenge();

@@ -71,6 +71,7 @@ fn failure_of_elements(elements: &[Vec<u8>]) -> (Reason, Option<(u16, Option<u16
 
 #[test]
 fn a_profile_is_downloaded_on_both_curves_with_and_without_its_own_keys() {
+    // proves: ES10b.LoadBoundProfilePackage; ES8+.InitialiseSecureChannel; ES8+.ConfigureISDP; ES8+.StoreMetadata; ES8+.ReplaceSessionKeys; ES8+.LoadProfileElements
     for curve in CURVES {
         for replace_session_keys in [false, true] {
             let mut lab = Lab::new(curve);
@@ -94,6 +95,7 @@ fn a_profile_is_downloaded_on_both_curves_with_and_without_its_own_keys() {
 
 #[test]
 fn installations_are_notified_to_everybody_who_wants_to_know() {
+    // proves: EUICC.Notifications
     let mut lab = Lab::new(Curve::P256);
     let mut order = order(ICCID);
     let entry = |events: &[u8], address: &str| NotificationConfiguration {
@@ -118,6 +120,7 @@ fn installations_are_notified_to_everybody_who_wants_to_know() {
 
 #[test]
 fn several_profiles_have_aids_of_their_own_and_freed_ones_are_used_again() {
+    // proves: ES8+.ConfigureISDP; ES10c.DeleteProfile (0)
     let mut lab = Lab::new(Curve::P256);
     let iccids = ["8988247000111763810", "8988247000111763811", "8988247000111763812"];
     for (index, iccid) in (0x10..).zip(iccids) {
@@ -152,6 +155,7 @@ fn prepare_as(curve: Curve, spec: impl FnOnce(CertificateSpec) -> CertificateSpe
 
 #[test]
 fn binding_certificates_that_break_a_rule() {
+    // proves: ES10b.PrepareDownload (1, 3)
     assert_eq!(prepare_as(Curve::P256, |spec| spec), None);
     let invalid = Some(Code::InvalidCertificate);
     assert_eq!(prepare_as(Curve::P256, |spec| CertificateSpec { not_after: NOW - 1, ..spec }), invalid);
@@ -169,6 +173,7 @@ fn binding_certificates_that_break_a_rule() {
 
 #[test]
 fn signatures_and_transaction_ids_of_prepare_download() {
+    // proves: ES10b.PrepareDownload (2, 5)
     let with = |request: fn(&mut Lab, &[u8; 64]) -> Vec<u8>| prepare(&mut Lab::new(Curve::P256), request);
     // Signed by another key; over another euiccSignature1.
     let stranger = with(|lab, signature1| {
@@ -188,6 +193,7 @@ fn signatures_and_transaction_ids_of_prepare_download() {
 
 #[test]
 fn prepare_download_without_a_session() {
+    // proves: ES10b.PrepareDownload (4)
     let mut lab = Lab::new(Curve::P256);
     let request = lab.prepare_request(&lab.smdp_signed2(), &[1; 64], None, &lab.server.pb.clone());
     let error = |response: &[u8]| match PrepareDownloadResponse::parse(response).unwrap() {
@@ -202,6 +208,7 @@ fn prepare_download_without_a_session() {
 
 #[test]
 fn confirmation_codes() {
+    // proves: ES10b.PrepareDownload (127)
     let hash = hash_confirmation_code("12345678", &[0x11; 16]);
     let run = |cc_required, hash_cc| {
         let mut lab = Lab::new(Curve::P256);
@@ -234,6 +241,7 @@ fn prepare_again(lab: &mut Lab, bpp_euicc_otpk: Option<[u8; 65]>) -> [u8; 65] {
 
 #[test]
 fn the_one_time_key_of_an_earlier_try_is_used_again() {
+    // proves: ES10b.PrepareDownload
     let mut lab = Lab::new(Curve::P256);
     let first = prepare_again(&mut lab, None);
     // Another session, even after a reset: the package that is bound already can be loaded.
@@ -251,6 +259,7 @@ fn the_one_time_key_of_an_earlier_try_is_used_again() {
 
 #[test]
 fn the_one_time_key_belongs_to_one_sm_dp() {
+    // proves: ES10b.PrepareDownload
     let mut lab = Lab::new(Curve::P256);
     let first = prepare_again(&mut lab, None);
     let oid = Oid::parse("2.999.12").unwrap();
@@ -310,6 +319,7 @@ fn signed_part(lab: &Lab, operation: u32, transaction_id: &[u8], template: [u8; 
 
 #[test]
 fn secure_channels_that_are_not_opened() {
+    // proves: ES8+.InitialiseSecureChannel; ErrorReason (1, 2, 3, 4, 5); BppCommandId (0)
     let at = |reason| Some((Command::InitialiseSecureChannel, reason));
     let with = |operation, id: [u8; 16], template, point: Vec<u8>| {
         initialise_with(move |lab, otpk| {
@@ -371,6 +381,7 @@ mod piece {
 
 #[test]
 fn pieces_out_of_order() {
+    // proves: ES10b.LoadBoundProfilePackage; ErrorReason (7, 8); BppCommandId (1, 2, 5)
     use piece::*;
     let structure = |command| Err((command, Reason::Scp03tStructureError));
     assert_eq!(load_changed(|_| ()), Ok(()));
@@ -393,6 +404,7 @@ fn pieces_out_of_order() {
 
 #[test]
 fn pieces_of_wrong_size() {
+    // proves: ES10b.LoadBoundProfilePackage; ErrorReason (7)
     use piece::*;
     let structure = |command| Err((command, Reason::Scp03tStructureError));
     // A segment cut short; a byte too many; a TLV of 1021 bytes; too short for a MAC; no whole block.
@@ -418,6 +430,7 @@ fn pieces_of_wrong_size() {
 
 #[test]
 fn pieces_may_come_together() {
+    // proves: ES10b.LoadBoundProfilePackage
     // SGP.22 v2.5 §2.5.5 says how an LPA cuts; what it means is the same however it is cut between elements.
     assert_eq!(
         load_changed(|p| {
@@ -437,6 +450,7 @@ fn pieces_may_come_together() {
 
 #[test]
 fn segments_that_are_not_authentic() {
+    // proves: ES10b.LoadBoundProfilePackage; ErrorReason (8); BppCommandId (1, 2, 4, 5)
     let security = |command| Err((command, Reason::Scp03tSecurityError));
     let flip = |p: &mut Vec<Vec<u8>>, at: usize| *p[at].last_mut().unwrap() ^= 1;
     assert_eq!(load_changed(|p| flip(p, piece::A0)), security(Command::ConfigureIsdp));
@@ -464,6 +478,7 @@ fn load_sealed(
 
 #[test]
 fn keys_of_the_package_of_the_wrong_length() {
+    // proves: ES8+.ReplaceSessionKeys; ErrorReason (1); BppCommandId (4)
     // SGP.22 v2.5 §5.5.4: the new keys are as long as the old ones.
     for keys in [
         "BF2600",
@@ -483,6 +498,7 @@ fn keys_of_the_package_of_the_wrong_length() {
 
 #[test]
 fn commands_of_endless_length() {
+    // proves: Robust - lengths, nesting and chains are bounded
     let result = load_sealed(|channel| {
         let configure = channel.encrypt(0x87, &from_hex("BF2400").unwrap()).unwrap();
         let metadata = (0..20).map(|_| channel.mac_only(0x88, &[0; 1000]).unwrap()).collect();
@@ -495,6 +511,7 @@ fn commands_of_endless_length() {
 
 #[test]
 fn the_managing_sm_dp_is_kept() {
+    // proves: ES8+.ConfigureISDP; ErrorReason (1)
     let mut lab = Lab::new(Curve::P256);
     // dpOid 2.999.10.
     lab.install(&Order { configure_isdp: from_hex("BF2407B8058003883 70A".replace(' ', "")).unwrap(), ..order(ICCID) });
@@ -518,6 +535,7 @@ fn the_managing_sm_dp_is_kept() {
 
 #[test]
 fn metadata_that_the_card_does_not_take() {
+    // proves: ES8+.StoreMetadata; ErrorReason (6, 15)
     let with = |change: fn(&mut Order)| failure_of(change);
     let at = |reason| (Command::StoreMetadata, reason);
     assert_eq!(with(|o| o.metadata.profile_class = ProfileClass::Other(9)), at(Reason::UnsupportedProfileClass));
@@ -534,6 +552,7 @@ fn metadata_that_the_card_does_not_take() {
 
 #[test]
 fn metadata_that_is_malformed() {
+    // proves: ES8+.StoreMetadata; ErrorReason (1)
     for change in [
         // No name; a name of 33 bytes; an icon of 1025 bytes; not BF25.
         (|m: &mut rsp::es10::download::StoreMetadata| m.service_provider_name = "x".repeat(33)) as fn(&mut _),
@@ -553,7 +572,25 @@ fn metadata_that_is_malformed() {
 }
 
 #[test]
+fn elements_that_nobody_knows_are_passed_over() {
+    // proves: ES8+.StoreMetadata; ES10b.LoadBoundProfilePackage
+    // SGP.22 v2.5 annex H: EXTENSIBILITY IMPLIED. What a later version adds at the end does not disturb.
+    let result = load_sealed(|channel| {
+        let configure = channel.encrypt(0x87, &from_hex("BF24049F7F0101").unwrap()).unwrap();
+        let metadata = metadata(ICCID).encode();
+        let (tlv, _) = rsp::tlv::Tlv::parse(&metadata).unwrap();
+        let metadata = rsp::tlv::encode(0xBF25u32, &[tlv.value(), &from_hex("9F240101BF7F03800101").unwrap()].concat());
+        let metadata = metadata.chunks(1008).map(|chunk| channel.mac_only(0x88, chunk).unwrap()).collect();
+        let package = elements(ICCID).concat();
+        let elements = package.chunks(1007).map(|chunk| channel.encrypt(0x86, chunk).unwrap()).collect();
+        (configure, metadata, None, elements)
+    });
+    assert_eq!(result, Ok(()));
+}
+
+#[test]
 fn policy_rules_and_the_rules_authorisation_table() {
+    // proves: EUICC.RulesAuthorisationTable; ErrorReason (15)
     let mut order = order(ICCID);
     order.metadata.profile_policy_rules = Some(NamedBits::of(&[1, 2]));
     let run = |change: &dyn Fn(&mut crate::CardConfig)| {
@@ -576,6 +613,7 @@ fn policy_rules_and_the_rules_authorisation_table() {
 
 #[test]
 fn the_same_iccid_twice() {
+    // proves: ES8+.StoreMetadata; ErrorReason (9)
     let mut lab = Lab::new(Curve::P256);
     lab.install(&order(ICCID));
     let free_memory = lab.card.free_memory();
@@ -594,6 +632,7 @@ fn the_same_iccid_twice() {
 
 #[test]
 fn a_card_without_test_profiles() {
+    // proves: ES8+.StoreMetadata; EUICC.TestProfiles; ErrorReason (6)
     let mut config = config(&[Curve::P256]);
     config.rsp_capability = NamedBits::of(&[0]);
     let mut order = order(ICCID);
@@ -614,6 +653,7 @@ const AT_ELEMENT: Reason = Reason::InstallFailedDueToPeProcessingError;
 
 #[test]
 fn packages_without_order() {
+    // proves: ES8+.LoadProfileElements; ErrorReason (12)
     let format = |number| (AT_ELEMENT, Some((PeStatus::INVALID_REQUEST_FORMAT, number)));
     assert_eq!(failure_of_elements(&changed(|e| drop(e.remove(0)))), format(Some(1)));
     assert_eq!(failure_of_elements(&changed(|e| drop(e.pop()))), format(None));
@@ -628,6 +668,7 @@ fn packages_without_order() {
 
 #[test]
 fn elements_that_the_card_does_not_know() {
+    // proves: ES8+.LoadProfileElements; ErrorReason (12)
     let unsupported = |number| (AT_ELEMENT, Some((PeStatus::PE_NOT_SUPPORTED, Some(number))));
     for tag in [0xABu32, 0xBE, 0xBF1F, 0xBF7A, 0xA9] {
         assert_eq!(failure_of_elements(&changed(|e| e.insert(2, element(tag, true, 77, |w| w)))), unsupported(77));
@@ -640,6 +681,7 @@ fn elements_that_the_card_does_not_know() {
 
 #[test]
 fn demands_of_the_profile_header() {
+    // proves: ES8+.LoadProfileElements; ErrorReason (12, 13)
     let status = |status| (AT_ELEMENT, Some((status, None)));
     let version = changed(|e| e[0] = header(ICCID, 9, &[1]));
     assert_eq!(failure_of_elements(&version), status(PeStatus::UNSUPPORTED_PROFILE_VERSION));
@@ -654,6 +696,7 @@ fn demands_of_the_profile_header() {
 
 #[test]
 fn metadata_that_contradicts_the_profile() {
+    // proves: ES8+.StoreMetadata; ErrorReason (13)
     // SGP.22 v2.5 §5.5.3: the owner is the one of the IMSI, 00101 or 001010, or it is not.
     let mut order = order(ICCID);
     for mcc_mnc in [[0x00, 0xF1, 0x10], [0x00, 0x01, 0x10]] {
@@ -667,6 +710,7 @@ fn metadata_that_contradicts_the_profile() {
 
 #[test]
 fn keys_of_test_profiles() {
+    // proves: EUICC.TestProfiles; ErrorReason (14)
     let install = |class, algorithm, key| {
         let mut order = order(ICCID);
         order.metadata.profile_class = class;
@@ -687,6 +731,7 @@ fn keys_of_test_profiles() {
 
 #[test]
 fn memory() {
+    // proves: ES8+.LoadProfileElements; ErrorReason (10)
     let package = elements(ICCID).concat();
     let fits = |memory| {
         let mut config = config(&[Curve::P256]);
@@ -710,6 +755,7 @@ fn memory() {
 
 #[test]
 fn an_element_that_announces_more_than_there_is_memory() {
+    // proves: Robust - lengths, nesting and chains are bounded; ErrorReason (10)
     // Refused at its head, and not when the memory is full.
     let mut order = order(ICCID);
     order.package = [header(ICCID, 2, &[1]), from_hex("A184FFFFFF00").unwrap(), vec![0; 3000]].concat();
@@ -721,6 +767,7 @@ fn an_element_that_announces_more_than_there_is_memory() {
 
 #[test]
 fn an_interrupted_installation_leaves_its_result() {
+    // proves: ES10b.LoadBoundProfilePackage; ErrorReason (11)
     let mut lab = Lab::new(Curve::P256);
     let free_memory = lab.card.free_memory();
     let otpk = lab.prepared();
@@ -755,6 +802,7 @@ fn an_interrupted_installation_leaves_its_result() {
 
 #[test]
 fn a_package_that_nobody_has_prepared() {
+    // proves: ES10b.LoadBoundProfilePackage
     let mut lab = Lab::new(Curve::P256);
     let otpk = lab.prepared();
     let package = lab.bind(&order(ICCID), &otpk);
@@ -770,6 +818,7 @@ fn a_package_that_nobody_has_prepared() {
 
 #[test]
 fn the_rest_of_the_card_works_while_a_package_comes_in() {
+    // proves: ES10b.LoadBoundProfilePackage
     let mut lab = Lab::new(Curve::P256);
     lab.install(&order("8988247000111763811"));
     let otpk = lab.prepared();
@@ -788,6 +837,7 @@ fn the_rest_of_the_card_works_while_a_package_comes_in() {
 
 #[test]
 fn sessions_are_cancelled_once_and_signed() {
+    // proves: ES10b.CancelSession (0, 5)
     for stage in 0..3 {
         let mut lab = Lab::new(Curve::BrainpoolP256r1);
         if stage == 0 {
@@ -821,6 +871,7 @@ fn sessions_are_cancelled_once_and_signed() {
 
 #[test]
 fn a_postponed_download_keeps_its_one_time_key() {
+    // proves: ES10b.CancelSession; ES10b.PrepareDownload
     let mut lab = Lab::new(Curve::P256);
     for (reason, kept) in [
         (CancelSessionReason::Postponed, true),
@@ -839,6 +890,7 @@ fn a_postponed_download_keeps_its_one_time_key() {
 /// Cards and servers of the SGP.26 test PKI on both curves, with the generic test profiles of TS.48.
 #[test]
 fn the_published_test_keys_and_profiles() {
+    // proves: Data - SGP.26 certificates and keys; Data - TS.48 profile packages
     let folder = format!("{}/../../../shared/data", env!("CARGO_MANIFEST_DIR"));
     let Ok(published) = pki::Pki::load(std::path::Path::new(&format!("{folder}/sgp26")), NOW) else {
         eprintln!("skipped: {folder}/sgp26 is not there");

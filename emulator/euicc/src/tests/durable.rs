@@ -244,7 +244,7 @@ impl Kept {
 
 #[test]
 fn a_card_is_the_same_after_it_is_opened_again() {
-    // proves: Durable - everything that is kept is the same after power off; counters go on
+    // proves: Durable - everything that is kept is the same after power off, and counters go on
     let flash = Flash::default();
     let mut lab = lab_on(&flash);
     lab.install(&Order { configure_isdp: from_hex("BF2407B805800388370A").unwrap(), ..order(NEW) });
@@ -290,6 +290,8 @@ fn a_file_keeps_a_card() {
     lab.card = open().unwrap();
     lab.open();
     lab.install(&order(NEW));
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&path).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
     // A second card on the same file is refused while the first is there.
     assert!(matches!(open(), Err(NvramError::InUse)));
     let kept = Kept::of(&lab.card);

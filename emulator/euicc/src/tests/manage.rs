@@ -81,6 +81,7 @@ const OPERATIONAL: ProfileClass = ProfileClass::Operational;
 
 #[test]
 fn an_empty_list() {
+    // proves: ES10c.GetProfilesInfo; ES10b.ListNotification; ES10b.RetrieveNotificationsList
     let mut lab = lab_with(&[]);
     assert_eq!(lab.hex("BF2D00"), "BF2D02A000");
     assert_eq!(lab.hex("BF2800"), "BF2802A000");
@@ -89,6 +90,7 @@ fn an_empty_list() {
 
 #[test]
 fn the_list_to_the_byte() {
+    // proves: ES10c.GetProfilesInfo
     let mut lab = lab_with(&[(A, OPERATIONAL, &[], true)]);
     assert_eq!(
         lab.hex("BF2D0D5C0B5A4F9F7090919293959 9B7".replace(' ', "").as_str()),
@@ -103,6 +105,7 @@ fn the_list_to_the_byte() {
 
 #[test]
 fn lists_by_criterion_and_tag() {
+    // proves: ES10c.GetProfilesInfo (1)
     let mut lab = lab_with(&[
         (A, OPERATIONAL, &[2], true),
         (B, ProfileClass::Test, &[], false),
@@ -139,6 +142,7 @@ fn lists_by_criterion_and_tag() {
 
 #[test]
 fn enabling_disables_the_one_before() {
+    // proves: ES10c.EnableProfile (0, 1, 2); ES10c.DisableProfile (0, 1, 2); ES10c.DeleteProfile (0, 1, 2)
     let mut lab = lab_with(&[(A, OPERATIONAL, &[], false), (B, OPERATIONAL, &[], false)]);
     assert_eq!(enable(&mut lab, C), 1);
     assert_eq!(enable(&mut lab, A), 0);
@@ -163,6 +167,7 @@ fn enabling_disables_the_one_before() {
 
 #[test]
 fn switches_are_notified_in_their_order() {
+    // proves: EUICC.Notifications
     let mut lab = lab_with(&[(A, OPERATIONAL, &[], true), (B, OPERATIONAL, &[], false)]);
     enable(&mut lab, B);
     disable(&mut lab, B);
@@ -203,6 +208,7 @@ fn switches_are_notified_in_their_order() {
 
 #[test]
 fn profiles_without_configuration_are_not_notified() {
+    // proves: EUICC.Notifications
     let mut lab = Lab::new(Curve::P256);
     let mut order = order(A);
     order.metadata.notification_configuration =
@@ -217,6 +223,7 @@ fn profiles_without_configuration_are_not_notified() {
 
 #[test]
 fn notifications_are_listed_retrieved_and_removed() {
+    // proves: ES10b.ListNotification; ES10b.RetrieveNotificationsList; ES10b.RemoveNotificationFromList (0, 1)
     let mut lab = lab_with(&[(A, OPERATIONAL, &[], false)]);
     enable(&mut lab, A);
     disable(&mut lab, A);
@@ -257,6 +264,7 @@ fn notifications_are_listed_retrieved_and_removed() {
 
 #[test]
 fn policy_rules_are_enforced() {
+    // proves: EUICC.ProfilePolicyRules; ES10c.EnableProfile (3); ES10c.DisableProfile (3); ES10c.DeleteProfile (3)
     // SGP.22 v2.5 §2.9.3.3: PPR1 (bit 1) keeps a profile enabled, PPR2 (bit 2) keeps it at all.
     let mut lab = lab_with(&[
         (A, OPERATIONAL, &[1], true),
@@ -278,6 +286,7 @@ fn policy_rules_are_enforced() {
 
 #[test]
 fn test_profiles_give_way_to_what_was_before() {
+    // proves: EUICC.TestProfiles; ES10c.EnableProfile (4)
     let mut lab =
         lab_with(&[(A, OPERATIONAL, &[1], true), (B, ProfileClass::Test, &[], false), (C, OPERATIONAL, &[], false)]);
     // Not even PPR1 is in the way of a test profile.
@@ -303,6 +312,7 @@ fn test_profiles_give_way_to_what_was_before() {
 
 #[test]
 fn nicknames() {
+    // proves: ES10c.SetNickname (0, 1, 127)
     let mut lab = lab_with(&[(A, OPERATIONAL, &[], false)]);
     let set = |lab: &mut Lab, text: &str, nickname: &str| {
         parse_result(TAG_SET_NICKNAME, &lab.es10(&encode_set_nickname_request(&iccid(text), nickname))).unwrap()
@@ -321,6 +331,7 @@ fn nicknames() {
 
 #[test]
 fn memory_reset() {
+    // proves: ES10c.eUICCMemoryReset (0, 1)
     let all = [
         (A, OPERATIONAL, &[][..], true),
         (B, ProfileClass::Test, &[][..], false),
@@ -361,6 +372,7 @@ fn memory_reset() {
 
 #[test]
 fn a_memory_reset_ends_a_session() {
+    // proves: ES10c.eUICCMemoryReset
     let mut lab = lab_with(&[(A, OPERATIONAL, &[], true)]);
     let otpk = lab.prepared();
     let package = lab.bind(&order(B), &otpk);
@@ -386,6 +398,7 @@ fn a_card_with_no_credentials_still_lives() {
 
 #[test]
 fn the_oldest_notification_goes_when_there_are_too_many() {
+    // proves: EUICC.Notifications; Robust - lengths, nesting and chains are bounded
     let mut lab = lab_with(&[(A, OPERATIONAL, &[], false)]);
     for _ in 0..150 {
         enable(&mut lab, A);
@@ -398,6 +411,7 @@ fn the_oldest_notification_goes_when_there_are_too_many() {
 
 #[test]
 fn nothing_secret_is_printed() {
+    // proves: Robust - no key in Debug output
     let mut lab = lab_with(&[]);
     let otpk = lab.prepared();
     let package = lab.bind(&order(A), &otpk);

@@ -1,6 +1,7 @@
 //! Tests of the whole card, through APDUs alone. `lab` plays the LPA and the SM-DP+.
 
 mod auth;
+mod conformance;
 mod download;
 mod durable;
 mod lab;

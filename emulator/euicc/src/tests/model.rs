@@ -193,6 +193,7 @@ proptest! {
 
     #[test]
     fn steps_of_a_download_in_any_order(steps in proptest::collection::vec(step(), 1..60)) {
+        // proves: EUICC.Procedures
         let mut peer = Peer::new();
         let free_memory = peer.lab.card.free_memory();
         let mut session = Session::None;
@@ -229,6 +230,7 @@ proptest! {
 
     #[test]
     fn operations_on_profiles_in_any_order(operations in proptest::collection::vec((0..3usize, 0..4usize), 1..40)) {
+        // proves: EUICC.Procedures; EUICC.ProfilePolicyRules; EUICC.TestProfiles
         let mut config = config(&[Curve::P256]);
         for (iccid, class, rules) in PROFILES {
             let mut metadata = metadata(iccid);

@@ -61,7 +61,7 @@ fn events(lab: &Lab) -> usize {
 
 #[test]
 fn a_switch_with_refresh_takes_effect_with_the_reset() {
-    // proves: ES10c.EnableProfile, EUICC.Refresh
+    // proves: ES10c.EnableProfile (0, 5); ES10c.DisableProfile (5); EUICC.Refresh
     let mut lab = lab();
     assert_eq!(basic(&mut lab, KNOWS_REFRESH), "9000");
     assert_eq!(es10(&mut lab, ENABLE_B), ("BF3103800100".to_owned(), 0x910B));
@@ -91,7 +91,7 @@ fn a_switch_with_refresh_takes_effect_with_the_reset() {
 
 #[test]
 fn a_switch_with_refresh_takes_effect_with_the_terminals_response() {
-    // proves: ES10c.EnableProfile, EUICC.Refresh
+    // proves: ES10c.EnableProfile (0, 5); ES10c.DisableProfile (5); EUICC.Refresh
     let mut config = two_profiles();
     config.refresh_mode = RefreshMode::ProfileStateChange;
     let mut lab = Lab::with(config, Curve::P256);
@@ -129,7 +129,7 @@ fn a_terminal_that_does_not_refresh() {
 
 #[test]
 fn a_terminal_that_does_not_know_refresh_has_the_switch_at_once() {
-    // proves: ES10c.EnableProfile, ES10c.DisableProfile
+    // proves: ES10c.EnableProfile (0); ES10c.DisableProfile (0)
     let mut lab = lab();
     basic(&mut lab, KNOWS_NOTHING);
     assert_eq!(es10(&mut lab, ENABLE_B), ("BF3103800100".to_owned(), 0x9000));
@@ -143,7 +143,7 @@ fn a_terminal_that_does_not_know_refresh_has_the_switch_at_once() {
 
 #[test]
 fn a_switch_without_refresh_is_at_once_whatever_the_terminal_knows() {
-    // proves: ES10c.EnableProfile, ES10c.DisableProfile
+    // proves: ES10c.EnableProfile (0); ES10c.DisableProfile (0)
     let mut lab = lab();
     basic(&mut lab, KNOWS_REFRESH);
     assert_eq!(es10(&mut lab, &DISABLE_A.replace("8101FF", "810100")), ("BF3203800100".to_owned(), 0x9000));
@@ -160,7 +160,7 @@ fn a_switch_without_refresh_is_at_once_whatever_the_terminal_knows() {
 
 #[test]
 fn a_memory_reset_of_the_enabled_profile_asks_for_a_refresh() {
-    // proves: ES10c.eUICCMemoryReset, EUICC.Refresh
+    // proves: ES10c.eUICCMemoryReset (0, 5); EUICC.Refresh
     let mut lab = lab();
     basic(&mut lab, KNOWS_REFRESH);
     assert_eq!(es10(&mut lab, "BF340482020780"), ("BF3403800100".to_owned(), 0x910B));
@@ -210,7 +210,7 @@ fn a_card_that_is_locked_until_the_reset() {
 
 #[test]
 fn a_card_that_is_busy_until_the_reset() {
-    // proves: Cards as data - quirk 23, ES10c.EnableProfile
+    // proves: Cards as data - quirk 23; ES10c.EnableProfile (5); ES10c.DisableProfile (5)
     let mut lab = with_quirks(Quirks { busy_until_reset: true, ..Quirks::default() });
     assert_eq!(es10(&mut lab, ENABLE_B).0, "BF3103800105");
     assert_eq!(es10(&mut lab, DISABLE_A).0, "BF3203800105");
@@ -220,7 +220,7 @@ fn a_card_that_is_busy_until_the_reset() {
 
 #[test]
 fn cards_that_want_their_switches_in_one_form() {
-    // proves: Cards as data - quirk 18
+    // proves: Cards as data - quirk 18; ES10c.EnableProfile (127); ES10c.DisableProfile (127)
     let with = |switch_form| with_quirks(Quirks { switch_form, ..Quirks::default() });
     let by_aid = "BF3117A0124F10A0000005591010FFFFFFFF89000011008101FF";
     let mut lab = with(SwitchForm::WithoutRefresh);
@@ -341,7 +341,7 @@ fn the_operator_changes_names_and_icon() {
 
 #[test]
 fn the_operator_lifts_rules_and_sets_none() {
-    // proves: ES6.UpdateMetadata, EUICC.ProfilePolicyRules
+    // proves: ES6.UpdateMetadata; EUICC.ProfilePolicyRules
     let mut config = config(&[Curve::P256]);
     let mut metadata = metadata(A);
     metadata.profile_policy_rules = Some(NamedBits::of(&[1, 2]));

@@ -41,6 +41,7 @@ proptest! {
 
     #[test]
     fn one_bit_of_the_servers_certificate_or_signature(bit in any::<usize>(), part in 0..3) {
+        // proves: Robust - every wrong bit has its failure
         LAB.with_borrow_mut(|lab| {
             let challenge = lab.challenge();
             let request = lab.authenticate_request(challenge);
@@ -75,6 +76,7 @@ proptest! {
 
     #[test]
     fn one_bit_of_the_binding_certificate_or_signature(bit in any::<usize>(), part in 0..3) {
+        // proves: Robust - every wrong bit has its failure
         LAB.with_borrow_mut(|lab| {
             let signature1 = lab.authenticate();
             let request = lab.prepare_request(&lab.smdp_signed2(), &signature1, None, &lab.server.pb.clone());
@@ -107,6 +109,7 @@ proptest! {
 
     #[test]
     fn one_bit_of_a_bound_profile_package(at in any::<prop::sample::Index>(), piece in any::<prop::sample::Index>(), bit in 0..8u32, replace in any::<bool>()) {
+        // proves: Robust - every wrong bit has its failure
         LAB.with_borrow_mut(|lab| {
             let otpk = lab.prepared();
             let package = lab.bind(&Order { replace_session_keys: replace, ..order(ICCID) }, &otpk);
@@ -146,6 +149,7 @@ proptest! {
 
     #[test]
     fn random_apdus(apdus in proptest::collection::vec(apdu(), 1..40)) {
+        // proves: Robust - no panic on any input
         BUSY.with_borrow_mut(|lab| {
             for apdu in &apdus {
                 let response = lab.card.transmit(apdu, NOW);
@@ -158,6 +162,7 @@ proptest! {
 
     #[test]
     fn random_commands(tag in prop::sample::select(TAGS), content in proptest::collection::vec(any::<u8>(), 0..200)) {
+        // proves: Robust - no panic on any input
         BUSY.with_borrow_mut(|lab| {
             lab.open();
             let command = rsp::tlv::encode(tag, &content);
@@ -169,6 +174,7 @@ proptest! {
     /// Valid MACs, random plaintext: what is inside the secure channel.
     #[test]
     fn random_profile_packages(pieces in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 1..60), 0..6), keep in 0..7usize) {
+        // proves: Robust - no panic on any input
         LAB.with_borrow_mut(|lab| {
             let otpk = lab.prepared();
             let mut package: Vec<Vec<u8>> = elements(ICCID);

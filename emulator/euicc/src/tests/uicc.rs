@@ -26,6 +26,7 @@ fn script(card: &mut Euicc, exchanges: &[(&str, &str)]) {
 /// Reads an answer to reset as the eUICC support of Android does: the first TB after T=15 has bits 8 and 2.
 #[test]
 fn the_answer_to_reset_says_euicc() {
+    // proves: EUICC.AtrAndIsdrSelection
     let atr = card().reset();
     assert_eq!(atr[1..].iter().fold(0, |sum, byte| sum ^ byte), 0, "TCK");
     let historical = usize::from(atr[1] & 0x0F);
@@ -58,6 +59,7 @@ fn the_answer_to_reset_says_euicc() {
 
 #[test]
 fn select_and_status_of_the_isdr() {
+    // proves: EUICC.AtrAndIsdrSelection
     let mut card = card();
     let fci = "6F1F8410A0000005591010FFFFFFFF8900000100A5049F6501FFE0058203020500";
     script(
@@ -88,6 +90,7 @@ fn select_and_status_of_the_isdr() {
 
 #[test]
 fn a_pending_response_lives_until_the_next_command() {
+    // proves: EUICC.Transport
     let mut card = card();
     script(
         &mut card,
@@ -107,6 +110,7 @@ fn a_pending_response_lives_until_the_next_command() {
 /// CAPABILITY are there, EF_ICCID, EF_ELP and EF_DIR are not.
 #[test]
 fn a_terminal_meets_an_empty_card() {
+    // proves: Cards as data - quirks 32 and 40
     let mut card = card();
     let fcp = "62268202782183023F00A50C8001718304000800008701018A01058B032F0601C60690018083010A";
     script(&mut card, &[("00A40004023F00", "6128"), ("00C0000028", &format!("{fcp}9000"))]);
@@ -149,6 +153,7 @@ fn the_iccid_of_the_enabled_profile_can_be_read() {
 
 #[test]
 fn channels_open_and_close() {
+    // proves: EUICC.Transport
     let mut card = card();
     script(
         &mut card,
@@ -184,6 +189,7 @@ fn channels_open_and_close() {
 
 #[test]
 fn channels_have_their_own_state() {
+    // proves: EUICC.Transport
     let mut card = card();
     script(
         &mut card,
@@ -202,6 +208,7 @@ fn channels_have_their_own_state() {
 
 #[test]
 fn store_data_blocks() {
+    // proves: EUICC.Transport
     let mut card = card();
     script(
         &mut card,
@@ -234,6 +241,7 @@ fn store_data_blocks() {
 
 #[test]
 fn classes_and_instructions() {
+    // proves: EUICC.Transport
     let mut card = card();
     script(
         &mut card,
@@ -266,6 +274,7 @@ fn classes_and_instructions() {
 
 #[test]
 fn information() {
+    // proves: ES10b.GetEUICCInfo; ES10c.GetEID; ES10b.GetRAT; ES10a.GetEuiccConfiguredAddresses; ES10a.SetDefaultDpAddress (0)
     let mut config = config(&CURVES);
     config.default_smdp = Some("default.example.com".to_owned());
     config.certification = Some(("1.2.840.1234567/lab".to_owned(), "https://example.com/dloa".to_owned()));
@@ -337,6 +346,7 @@ fn trace(name: &str) -> Option<Vec<(Vec<u8>, Vec<u8>)>> {
 
 #[test]
 fn answers_have_the_structure_of_a_real_cards() {
+    // proves: Real cards - traces
     let mut config = config(&CURVES);
     config.certification = Some(("1.2.840.1234567/lab".to_owned(), "https://example.com/dloa".to_owned()));
     for name in ["omnikey-info.log", "omnikey-profiles.log"] {
@@ -351,8 +361,56 @@ fn answers_have_the_structure_of_a_real_cards() {
     }
 }
 
+/// The recorded card, told in a configuration: its answers to the byte.
+#[test]
+fn a_card_made_like_the_recorded_one_answers_to_the_byte() {
+    // proves: Real cards - traces; Cards as data - everything a card tells of itself; ES10b.GetEUICCInfo
+    let folder = format!("{}/../../../shared/data", env!("CARGO_MANIFEST_DIR"));
+    let Ok(published) = pki::Pki::load(std::path::Path::new(&format!("{folder}/sgp26")), NOW) else {
+        eprintln!("skipped: {folder}/sgp26 is not there");
+        return;
+    };
+    let preferred = [CURVES[1], CURVES[0]];
+    let own = preferred.iter().map(|curve| credentials(published.euicc(*curve, &eid()).unwrap())).collect();
+    let mut config = crate::CardConfig::new(eid(), own);
+    let spec = crate::spec::CardSpec::from_toml(
+        r#"
+        svn = "2.2.0"
+        profile_version = "2.1.0"
+        firmware = "4.4.0"
+        ts102241 = "9.2.0"
+        globalplatform = "2.3.0"
+        pp_version = "0.0.1"
+        uicc_capabilities = ["usim", "isim", "csim", "milenage", "cave", "tuak-128", "tuak-256", "gba-usim",
+                             "gba-isim", "eap", "java-card", "multiple-usim", "multiple-isim"]
+        rsp_capabilities = ["additional-profile", "test-profile"]
+        sas_number = "G&DAccreditationNbr"
+        memory = 518_706
+        ram = 5856
+        [certification]
+        platform_label = "1.2.840.1234567/myPlatformLabel"
+        discovery_url = "https://mycompany.com/myDLOARegistrar"
+        "#,
+    )
+    .unwrap();
+    spec.apply(&mut config);
+    // The recorded card forbids pprUpdateControl, which is no rule that a file could name.
+    config.forbidden_pprs = rsp::tlv::NamedBits::of(&[0]);
+    for name in ["omnikey-info.log", "omnikey-profiles.log"] {
+        let Some(exchanges) = trace(name) else { return };
+        let server = published.smdp(CURVES[0]).unwrap().clone();
+        let mut lab = Lab::of(config.clone(), server, CURVES[0]);
+        lab.channel = 0;
+        for (command, recorded) in exchanges {
+            let (ours, sw) = lab.send(&command);
+            assert_eq!((to_hex(&ours), sw), (to_hex(&recorded), 0x9000), "{}", to_hex(&command));
+        }
+    }
+}
+
 #[test]
 fn a_real_cards_profile_commands_work() {
+    // proves: Real cards - traces
     // The profile of the recorded session, installed and named by its ICCID.
     let iccid = "89000123456789012341";
     let mut lab = Lab::new(CURVES[0]);
@@ -385,6 +443,7 @@ fn a_real_cards_profile_commands_work() {
 
 #[test]
 fn the_eid_is_the_configured_one() {
+    // proves: ES10c.GetEID
     let mut lab = Lab::new(CURVES[0]);
     let response = lab.es10(&from_hex("BF3E035C015A").unwrap());
     assert_eq!(parse_get_eid_response(&response), Ok(eid()));

@@ -56,6 +56,13 @@ impl PreinstalledProfile {
         profile.preinstalled = true;
         Ok(PreinstalledProfile { profile })
     }
+
+    /// Puts back what the terminal and the network have changed on it: the bytes that
+    /// [`Euicc::profile_changes`](crate::Euicc::profile_changes) has given for the profile of the same package.
+    pub fn with_changes(mut self, changes: &[u8]) -> Result<Self, PackageError> {
+        self.profile.restore(changes).map_err(|error| PackageError { problem: error.to_string() })?;
+        Ok(self)
+    }
 }
 
 /// What a card is like. Make one with [`CardConfig::new`] and change what should differ.

@@ -1,66 +1,39 @@
-//! The files that the card has outside its applications: the MF and, while a profile is enabled, EF_ICCID
-//! (TS 102 221 §13). Without a profile it has none but the MF, as eUICCs in the field.
+//! The files of a card on which no profile is enabled: the MF alone, as eUICCs in the field.
 
-use rsp::Iccid;
 use rsp::tlv::Writer;
 
 use crate::apdu::Sw;
-use crate::channels::File;
 
 /// File identifier of the MF.
 const MF: u16 = 0x3F00;
-/// File identifier of EF_ICCID, and its short identifier (TS 102 221 §13.2).
-const EF_ICCID: u16 = 0x2FE2;
-pub(crate) const EF_ICCID_SHORT_ID: u8 = 0x02;
-/// File identifier of the current application, for paths.
-const CURRENT_APPLICATION: u16 = 0x7FFF;
 
-/// What SELECT by file identifier or path names (TS 102 221 §11.1.1).
-pub(crate) fn find(p1: u8, data: &[u8], enabled: Option<Iccid>) -> Result<File, Sw> {
-    let path: Vec<u16> = match data.len() % 2 {
-        0 => data.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]])).collect(),
-        _ => return Err(Sw::WRONG_LENGTH),
-    };
-    let file = |id| match id {
-        MF => Ok(File::Mf),
-        EF_ICCID if enabled.is_some() => Ok(File::Iccid),
-        _ => Err(Sw::NOT_FOUND),
-    };
-    match (p1, &path[..]) {
-        // By identifier; no data names the MF.
-        (0x00, []) => Ok(File::Mf),
-        (0x00, [id]) => file(*id),
-        // By path from the MF, which may be written out; from the current DF, which is the MF.
-        (0x08, [MF, id] | [id]) => file(*id),
-        (0x09, [id]) if *id != CURRENT_APPLICATION => file(*id),
-        // The parent of the MF or of a file under it.
-        (0x03, []) => Ok(File::Mf),
+/// What SELECT by file identifier or path finds (TS 102 221 §11.1.1): the MF, or nothing.
+pub(crate) fn find(p1: u8, data: &[u8]) -> Result<(), Sw> {
+    if !data.len().is_multiple_of(2) {
+        return Err(Sw::WRONG_LENGTH);
+    }
+    match (p1, data) {
+        // No data names the MF; its parent is itself.
+        (0x00 | 0x03, []) => Ok(()),
+        (0x00 | 0x08, id) if *id == MF.to_be_bytes() => Ok(()),
+        (0x00, [_, _]) | (0x01 | 0x08 | 0x09, _) => Err(Sw::NOT_FOUND),
         (0x00 | 0x03, _) => Err(Sw::WRONG_LENGTH),
-        (0x01 | 0x08 | 0x09, _) => Err(Sw::NOT_FOUND),
         _ => Err(Sw::WRONG_P1_P2),
     }
 }
 
-/// The file control parameters (TS 102 221 §11.1.1.3).
-pub(crate) fn control_parameters(file: File, free_memory: u32) -> Vec<u8> {
+/// The file control parameters of the MF (TS 102 221 §11.1.1.3).
+pub(crate) fn control_parameters(free_memory: u32) -> Vec<u8> {
     Writer::new()
-        .nested(0x62, |w| match file {
-            File::Mf => w
-                .put(0x82, &[0x78, 0x21])
+        .nested(0x62, |w| {
+            w.put(0x82, &[0x78, 0x21])
                 .put(0x83, &MF.to_be_bytes())
                 // UICC characteristics, free memory, TERMINAL CAPABILITY supported.
                 .nested(0xA5, |w| w.put(0x80, &[0x71]).put(0x83, &free_memory.to_be_bytes()).put(0x87, &[0x01]))
                 .put(0x8A, &[0x05])
                 .put(0x8B, &[0x2F, 0x06, 0x01])
                 // PIN status: the administrative key 0A is the only one.
-                .nested(0xC6, |w| w.put(0x90, &[0x80]).put(0x83, &[0x0A])),
-            File::Iccid => w
-                .put(0x82, &[0x41, 0x21])
-                .put(0x83, &EF_ICCID.to_be_bytes())
-                .put(0x8A, &[0x05])
-                .put(0x8B, &[0x2F, 0x06, 0x02])
-                .put(0x80, &10u16.to_be_bytes())
-                .put(0x88, &[EF_ICCID_SHORT_ID << 3]),
+                .nested(0xC6, |w| w.put(0x90, &[0x80]).put(0x83, &[0x0A]))
         })
         .into_vec()
 }

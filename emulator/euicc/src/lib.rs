@@ -12,6 +12,7 @@
 //! steps, so that a profile is installed with its notifications or not at all.
 //!
 //! - `apdu`, `channels`, `files`: the UICC underneath;
+//! - `uicc`: the files, PINs and authentication of the enabled profile;
 //! - `isdr`: the functions of ES10, one module per subject;
 //! - `session`, `loader`, `package`: a download, from the challenge to the last profile element;
 //! - `store`, `profile`, `policy`: what is on the card and what may be done with it.
@@ -40,11 +41,13 @@ mod policy;
 mod profile;
 mod session;
 mod store;
+mod uicc;
 
 pub use card::{Euicc, NotificationSummary, ProfileSummary};
 pub use config::{CardConfig, Credentials, PreinstalledProfile};
 pub use event::CardEvent;
 pub use package::PackageError;
+pub use uicc::{ElementReport, Outcome, PackageReport};
 
 #[cfg(test)]
 mod tests;

@@ -96,6 +96,11 @@ impl Store {
         self.profiles.iter().find(|profile| profile.enabled)
     }
 
+    /// The enabled profile, for commands that change its files, PINs and sequence numbers.
+    pub(crate) fn enabled_mut(&mut self) -> Option<&mut Profile> {
+        self.profiles.iter_mut().find(|profile| profile.enabled)
+    }
+
     /// The profile that comes back when the enabled test profile goes.
     pub(crate) fn before_test(&self) -> Option<&Profile> {
         self.before_test.and_then(|iccid| self.by_iccid(iccid))

@@ -2,7 +2,7 @@
 
 mod auth;
 mod download;
-mod lab;
+pub(crate) mod lab;
 mod manage;
 mod model;
 mod robust;

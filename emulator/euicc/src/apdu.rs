@@ -12,6 +12,10 @@ impl Sw {
     pub(crate) const OK: Sw = Sw(0x9000);
     /// Warning without information, nothing has changed.
     pub(crate) const NOTHING_CHANGED: Sw = Sw(0x6200);
+    /// No record matches a search.
+    pub(crate) const SEARCH_UNSUCCESSFUL: Sw = Sw(0x6282);
+    /// The selected file is deactivated.
+    pub(crate) const FILE_DEACTIVATED: Sw = Sw(0x6283);
     /// The lengths of the command are wrong.
     pub(crate) const WRONG_LENGTH: Sw = Sw(0x6700);
     /// The logical channel is not open.
@@ -22,6 +26,12 @@ impl Sw {
     pub(crate) const CHAINING_NOT_SUPPORTED: Sw = Sw(0x6884);
     /// The command does not fit the kind of the selected file.
     pub(crate) const INCOMPATIBLE_FILE: Sw = Sw(0x6981);
+    /// The access conditions are not met.
+    pub(crate) const SECURITY_STATUS_NOT_SATISFIED: Sw = Sw(0x6982);
+    /// No try is left.
+    pub(crate) const METHOD_BLOCKED: Sw = Sw(0x6983);
+    /// The PIN is disabled, or the file is deactivated.
+    pub(crate) const REFERENCE_DATA_NOT_USABLE: Sw = Sw(0x6984);
     /// Conditions of use not satisfied.
     pub(crate) const CONDITIONS_NOT_SATISFIED: Sw = Sw(0x6985);
     /// No elementary file is selected.
@@ -32,6 +42,8 @@ impl Sw {
     pub(crate) const FUNCTION_NOT_SUPPORTED: Sw = Sw(0x6A81);
     /// File or application not found.
     pub(crate) const NOT_FOUND: Sw = Sw(0x6A82);
+    /// Record not found.
+    pub(crate) const RECORD_NOT_FOUND: Sw = Sw(0x6A83);
     /// Incorrect P1 or P2.
     pub(crate) const WRONG_P1_P2: Sw = Sw(0x6A86);
     /// Referenced data not found.
@@ -48,6 +60,18 @@ impl Sw {
     pub(crate) const SECURITY_ENVIRONMENT: Sw = Sw(0x6601);
     /// Technical problem without diagnosis.
     pub(crate) const TECHNICAL_PROBLEM: Sw = Sw(0x6F00);
+
+    /// INCREASE would pass the highest value (TS 102 221 §10.2.1.5.5).
+    pub(crate) const INCREASE_PAST_MAXIMUM: Sw = Sw(0x9850);
+    /// Authentication: the MAC is wrong (TS 31.102 §7.3.1).
+    pub(crate) const WRONG_MAC: Sw = Sw(0x9862);
+    /// Authentication: the security context is not supported (TS 31.102 §7.3.1).
+    pub(crate) const CONTEXT_NOT_SUPPORTED: Sw = Sw(0x9864);
+
+    /// `63Cx`: a wrong value, and that many tries are left (TS 102 221 §10.2.1.5.3).
+    pub(crate) fn tries_left(left: u8) -> Sw {
+        Sw(0x63C0 | u16::from(left.min(0x0F)))
+    }
 
     /// `61xx`: that many bytes wait for GET RESPONSE (00 for 256 and more).
     pub(crate) fn more(available: usize) -> Sw {

@@ -4,9 +4,10 @@ use rsp::crypto::Random;
 use rsp::es10::profiles::{ProfileClass, ProfileState};
 use rsp::tlv::{Reader, Writer};
 use rsp::{Aid, Eid, Iccid};
+use zeroize::Zeroizing;
 
 use crate::apdu::{Class, Command, Response, Sw};
-use crate::channels::{Application, Chain, Channels, File};
+use crate::channels::{Application, Chain, Channels};
 use crate::config::CardConfig;
 use crate::event::{CardEvent, EventLog};
 use crate::files;
@@ -14,6 +15,7 @@ use crate::nvram::{Nvram, NvramError};
 use crate::session::Session;
 use crate::store::Store;
 use crate::toolkit::{Refreshed, Toolkit};
+use crate::uicc::{self, Answer, FileRef, View};
 
 /// Answer to reset (ISO 7816-3 §8, TS 102 221 §6.3): T=0 and T=1; the first TB after T=15 says that the UICC is an
 /// eUICC (bits 8 and 2, TS 102 221 table 6.7); SELECT by AID, 20 logical channels; "ESIMLAB" as pre-issuing data.
@@ -26,20 +28,14 @@ const ATR: [u8; 26] = [
 const ATR_GLOBAL: usize = 9;
 const ATR_UICC: u8 = 0x80;
 
-/// The instructions that the card knows.
+/// The instructions that the card knows beside those of [`uicc::ins`].
 mod ins {
     pub(super) const TERMINAL_PROFILE: u8 = 0x10;
     pub(super) const FETCH: u8 = 0x12;
     pub(super) const TERMINAL_RESPONSE: u8 = 0x14;
-    pub(super) const VERIFY_PIN: u8 = 0x20;
-    pub(super) const CHANGE_PIN: u8 = 0x24;
-    pub(super) const DISABLE_PIN: u8 = 0x26;
-    pub(super) const ENABLE_PIN: u8 = 0x28;
-    pub(super) const UNBLOCK_PIN: u8 = 0x2C;
     pub(super) const MANAGE_CHANNEL: u8 = 0x70;
     pub(super) const SELECT: u8 = 0xA4;
     pub(super) const TERMINAL_CAPABILITY: u8 = 0xAA;
-    pub(super) const READ_BINARY: u8 = 0xB0;
     pub(super) const GET_RESPONSE: u8 = 0xC0;
     pub(super) const GET_DATA: u8 = 0xCA;
     pub(super) const STORE_DATA: u8 = 0xE2;
@@ -207,11 +203,6 @@ impl Euicc {
         }
     }
 
-    /// The terminal sees other files than before: what was selected among the old ones is no longer.
-    pub(crate) fn leave_files(&mut self) {
-        self.channels.leave_files();
-    }
-
     /// The EID.
     pub fn eid(&self) -> &Eid {
         &self.config.eid
@@ -237,6 +228,13 @@ impl Euicc {
                 class: profile.class(),
             })
             .collect()
+    }
+
+    /// What has changed in the files, PINs and sequence numbers of a profile since its installation, in a form that
+    /// [`PreinstalledProfile::with_changes`](crate::PreinstalledProfile::with_changes) reads. It holds PINs and may
+    /// hold keys.
+    pub fn profile_changes(&self, iccid: Iccid) -> Option<Zeroizing<Vec<u8>>> {
+        self.store.by_iccid(iccid).map(|profile| profile.overlay())
     }
 
     /// The notifications that wait for delivery, oldest first.
@@ -266,6 +264,7 @@ impl Euicc {
     }
 
     fn dispatch(&mut self, command: &Command<'_>, now: i64) -> Response {
+        self.channels.settle(self.store.enabled().map(|profile| profile.iccid()));
         let Some(channel) = self.channels.get(command.channel) else {
             return Sw::CHANNEL_NOT_SUPPORTED.into();
         };
@@ -283,13 +282,7 @@ impl Euicc {
             ins::GET_RESPONSE => self.get_response(command),
             ins::SELECT if interindustry => self.select(command).into(),
             ins::MANAGE_CHANNEL if interindustry => self.manage_channel(command),
-            ins::READ_BINARY if interindustry => self.read_binary(command),
-            // Without a profile's PINs there is none to verify.
-            ins::VERIFY_PIN | ins::CHANGE_PIN | ins::DISABLE_PIN | ins::ENABLE_PIN | ins::UNBLOCK_PIN
-                if interindustry =>
-            {
-                Sw::DATA_NOT_FOUND.into()
-            }
+            code if uicc::is_interindustry(code) == Some(interindustry) => self.uicc_command(command),
             ins::STORE_DATA if !interindustry => self.store_data(command, now).into(),
             ins::STATUS if !interindustry => self.status(command),
             ins::TERMINAL_CAPABILITY if !interindustry => self.terminal_capability(command).into(),
@@ -327,49 +320,129 @@ impl Euicc {
         let rest = channel.pending.split_off(expected);
         let data = std::mem::replace(&mut channel.pending, rest);
         let left = channel.pending.len();
-        Response { data, sw: if left == 0 { Sw::OK } else { Sw::more(left) } }
+        let ending = channel.ending.unwrap_or(Sw::OK);
+        Response { data, sw: if left == 0 { ending } else { Sw::more(left) } }
     }
 
     /// SELECT (TS 102 221 §11.1.1).
     fn select(&mut self, command: &Command<'_>) -> Sw {
+        const TERMINATION: u8 = 0x40;
         // ISO 7816-4 §11.2.2: what comes back: 00 file control information, 04 file control parameters, 0C nothing.
-        let with_data = match command.p2 & !0x03 {
+        let with_data = match command.p2 & !(TERMINATION | 0x03) {
             0x00 | 0x04 => true,
             0x0C => false,
             _ => return Sw::WRONG_P1_P2,
         };
-        let (application, file) = if command.p1 == 0x04 {
-            match self.find_application(command.data, command.p2 & 0x03) {
-                Ok(application) => (application, File::Mf),
-                Err(sw) => return sw,
-            }
+        let by_name = command.p1 == 0x04;
+        if command.p2 & TERMINATION != 0 && !by_name {
+            return Sw::WRONG_P1_P2;
+        }
+        let found = if by_name {
+            self.find_application(command)
+        } else if let Some(view) = self.view(command.channel) {
+            view.find(command.p1, command.data).map(Found::File)
         } else {
-            match files::find(command.p1, command.data, self.visible_iccid()) {
-                Ok(file) => (Application::Uicc, file),
-                Err(sw) => return sw,
-            }
+            files::find(command.p1, command.data, self.config.quirks.default_iccid).map(Found::Own)
         };
-        let information = match application {
-            Application::Uicc => files::control_parameters(file, self.free_memory()),
-            Application::IsdR => self.isdr_information(),
+        let found = match found {
+            Ok(found) => found,
+            Err(sw) => return sw,
+        };
+        let shared = self.channels.shares_application(command.channel);
+        let termination = command.p2 & TERMINATION != 0;
+        let (application, information, sw) = match (found, self.view(command.channel)) {
+            (Found::IsdR, view) => {
+                // TS 102 221 §8.5.1.2: another application takes the place of the one before.
+                if let Some(mut view) = view {
+                    view.leave_application(shared);
+                }
+                (Application::IsdR, self.isdr_information(), Sw::OK)
+            }
+            (Found::File(file), Some(mut view)) => {
+                // The application that is there already goes on.
+                if by_name && view.current_application() != Some(file) {
+                    view.leave_application(shared);
+                }
+                let (information, sw) = view.select(file);
+                if termination {
+                    view.leave_application(shared);
+                }
+                (Application::Uicc, information, sw)
+            }
+            (Found::File(_), None) => return Sw::NOT_FOUND,
+            (Found::Own(file), _) => {
+                if let Some(channel) = self.channels.get(command.channel) {
+                    channel.own_file = file;
+                }
+                (Application::Uicc, files::control_parameters(file, self.free_memory()), Sw::OK)
+            }
         };
         let Some(channel) = self.channels.get(command.channel) else { return Sw::CHANNEL_NOT_SUPPORTED };
-        (channel.application, channel.file) = (application, file);
-        if with_data { channel.offer(information) } else { Sw::OK }
+        channel.application = if termination { Application::Uicc } else { application };
+        if with_data { channel.offer_with(information, sw) } else { sw }
     }
 
-    /// SELECT by AID, which may be cut short (TS 102 221 §8.5.1.2). The ISD-R is the only application there is, so
-    /// there is no next and no previous one.
-    fn find_application(&self, aid: &[u8], occurrence: u8) -> Result<Application, Sw> {
-        const FIRST: u8 = 0;
-        const LAST: u8 = 1;
-        let quirks = &self.config.quirks;
-        let hidden = quirks.hidden_until_terminal_capability && !self.toolkit.supports_euicc;
-        let matches = (1..=16).contains(&aid.len()) && self.config.isdr_aid.as_bytes().starts_with(aid);
-        if self.config.is_euicc && !hidden && matches && matches!(occurrence, FIRST | LAST) {
-            Ok(Application::IsdR)
-        } else {
-            Err(Sw::NOT_FOUND)
+    /// SELECT by AID, which may be cut short (TS 102 221 §8.5.1.2): the applications of the enabled profile, then the
+    /// ISD-R.
+    fn find_application(&mut self, command: &Command<'_>) -> Result<Found, Sw> {
+        let aid = command.data;
+        if !(1..=16).contains(&aid.len()) {
+            return Err(Sw::NOT_FOUND);
+        }
+        let on_isdr =
+            self.channels.get(command.channel).is_some_and(|channel| channel.application == Application::IsdR);
+        let mut all: Vec<(Found, Aid)> = Vec::new();
+        let mut current = None;
+        if let Some(view) = self.view(command.channel) {
+            all = view.applications().map(|(file, aid)| (Found::File(file), aid.clone())).collect();
+            current = view.current_application().map(Found::File);
+        }
+        let hidden = self.config.quirks.hidden_until_terminal_capability && !self.toolkit.supports_euicc;
+        if self.config.is_euicc && !hidden {
+            all.push((Found::IsdR, self.config.isdr_aid.clone()));
+        }
+        if on_isdr {
+            current = Some(Found::IsdR);
+        }
+        let matches: Vec<usize> = (0..all.len()).filter(|index| all[*index].1.as_bytes().starts_with(aid)).collect();
+        let current = current.and_then(|current| all.iter().position(|(found, _)| *found == current));
+        let found = match (command.p2 & 0x03, current) {
+            (0x00, _) | (0x02, None) => matches.first(),
+            (0x01, _) | (0x03, None) => matches.last(),
+            (0x02, Some(current)) => matches.iter().find(|index| **index > current),
+            (_, Some(current)) => matches.iter().rev().find(|index| **index < current),
+            _ => None,
+        };
+        found.map(|index| all[*index].0).ok_or(Sw::NOT_FOUND)
+    }
+
+    /// The enabled profile as this channel sees it; `None` when no profile is enabled.
+    fn view(&mut self, number: u8) -> Option<View<'_>> {
+        let free_memory = self.free_memory();
+        let profile = self.store.enabled_mut()?;
+        let (channel, verified) = self.channels.with_verified(number)?;
+        let (files, selection) = (&mut profile.package.files, &mut channel.selection);
+        Some(View { files, selection, verified, free_memory })
+    }
+
+    /// A command on files, PINs or applications.
+    fn uicc_command(&mut self, command: &Command<'_>) -> Response {
+        let on_isdr =
+            self.channels.get(command.channel).is_some_and(|channel| channel.application == Application::IsdR);
+        if on_isdr {
+            return Sw::INS_NOT_SUPPORTED.into();
+        }
+        let answer = match self.view(command.channel) {
+            Some(mut view) => view.execute(command),
+            None if command.ins == uicc::ins::READ_BINARY => return self.read_own_file(command),
+            None => return uicc::without_profile(command.ins).into(),
+        };
+        match answer {
+            Answer::Now(response) => response,
+            Answer::Offer(data) => match self.channels.get(command.channel) {
+                Some(channel) => channel.offer(data).into(),
+                None => Sw::CHANNEL_NOT_SUPPORTED.into(),
+            },
         }
     }
 
@@ -463,41 +536,43 @@ impl Euicc {
             return Sw::CHANNEL_NOT_SUPPORTED.into();
         };
         let application = channel.application;
-        let data = match (command.p1, command.p2) {
-            (0x00..=0x02, 0x0C) => return Sw::OK.into(),
-            (0x00..=0x02, 0x00) => match application {
-                Application::Uicc => files::control_parameters(File::Mf, self.free_memory()),
-                Application::IsdR => self.isdr_information(),
+        let name = |aid: &Aid| Writer::new().put(0x84, aid.as_bytes()).into_vec();
+        let data = match (command.p1, command.p2, application) {
+            (0x00..=0x02, 0x0C, _) => return Sw::OK.into(),
+            (0x00..=0x02, 0x00, Application::IsdR) => self.isdr_information(),
+            (0x00..=0x02, 0x01, Application::IsdR) => name(&self.config.isdr_aid),
+            (0x00..=0x02, 0x00, Application::Uicc) => match self.view(command.channel) {
+                Some(view) => view.directory_parameters(),
+                None => files::control_parameters(files::File::Mf, self.free_memory()),
             },
-            (0x00..=0x02, 0x01) => match application {
-                Application::Uicc => return Sw::CONDITIONS_NOT_SATISFIED.into(),
-                Application::IsdR => Writer::new().put(0x84, self.config.isdr_aid.as_bytes()).into_vec(),
-            },
+            (0x00..=0x02, 0x01, Application::Uicc) => {
+                match self.view(command.channel).as_ref().and_then(View::application_name) {
+                    Some(aid) => name(aid),
+                    None => return Sw::CONDITIONS_NOT_SATISFIED.into(),
+                }
+            }
             _ => return Sw::WRONG_P1_P2.into(),
         };
         exactly(command, data)
     }
 
-    /// READ BINARY (TS 102 221 §11.1.3) of EF_ICCID, the only transparent file there is.
-    fn read_binary(&mut self, command: &Command<'_>) -> Response {
-        let iccid = self.visible_iccid();
+    /// READ BINARY (TS 102 221 §11.1.3) while no profile is enabled: EF_ICCID is all there can be.
+    fn read_own_file(&mut self, command: &Command<'_>) -> Response {
+        let iccid = self.config.quirks.default_iccid;
         let Some(channel) = self.channels.get(command.channel) else {
             return Sw::CHANNEL_NOT_SUPPORTED.into();
         };
-        if channel.application != Application::Uicc {
-            return Sw::INCOMPATIBLE_FILE.into();
-        }
         let offset = if command.p1 & 0x80 != 0 {
             if command.p1 & 0x1F != files::EF_ICCID_SHORT_ID || iccid.is_none() {
                 return Sw::NOT_FOUND.into();
             }
-            channel.file = File::Iccid;
+            channel.own_file = files::File::Iccid;
             usize::from(command.p2)
         } else {
             usize::from(command.p1) << 8 | usize::from(command.p2)
         };
-        match (channel.file, iccid) {
-            (File::Iccid, Some(iccid)) => match iccid.as_bytes().get(offset..) {
+        match (channel.own_file, iccid) {
+            (files::File::Iccid, Some(iccid)) => match iccid.as_bytes().get(offset..) {
                 Some(data) if !data.is_empty() => {
                     let expected = command.le.unwrap_or(256);
                     if expected > data.len() {
@@ -509,11 +584,6 @@ impl Euicc {
             },
             _ => Sw::NO_FILE_SELECTED.into(),
         }
-    }
-
-    /// The number that EF_ICCID tells.
-    fn visible_iccid(&self) -> Option<Iccid> {
-        self.store.enabled().map(|profile| profile.iccid()).or(self.config.quirks.default_iccid)
     }
 
     /// TERMINAL CAPABILITY (TS 102 221 §11.1.19): of what the terminal tells, only that it knows eUICCs is taken note
@@ -557,25 +627,29 @@ impl Euicc {
     }
 }
 
+/// What SELECT has found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found {
+    /// A file of the enabled profile, or the directory of an application.
+    File(FileRef),
+    /// A file of the card itself, while no profile is enabled.
+    Own(files::File),
+    IsdR,
+}
+
 fn is_known(code: u8) -> bool {
     matches!(
         code,
         ins::TERMINAL_PROFILE
             | ins::FETCH
             | ins::TERMINAL_RESPONSE
-            | ins::VERIFY_PIN
-            | ins::CHANGE_PIN
-            | ins::DISABLE_PIN
-            | ins::ENABLE_PIN
-            | ins::UNBLOCK_PIN
             | ins::MANAGE_CHANNEL
             | ins::SELECT
             | ins::TERMINAL_CAPABILITY
-            | ins::READ_BINARY
             | ins::GET_DATA
             | ins::STORE_DATA
             | ins::STATUS
-    )
+    ) || uicc::is_interindustry(code).is_some()
 }
 
 /// The answer to a case 2 command whose Le has to be right (TS 102 221 §7.3.1.1.2).

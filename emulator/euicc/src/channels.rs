@@ -1,7 +1,11 @@
 //! Logical channels (TS 102 221 §8.8): which are open, and what each of them has selected, is waiting for and is
 //! in the middle of.
 
+use rsp::Iccid;
+
 use crate::apdu::Sw;
+use crate::files::File;
+use crate::uicc::{Selection, Verified};
 
 /// The highest channel number (TS 102 221 §10.1.1: 0 is the basic channel, 1 to 19 are opened on demand).
 pub(crate) const LAST_CHANNEL: u8 = 19;
@@ -14,16 +18,6 @@ pub(crate) enum Application {
     Uicc,
     /// The ISD-R.
     IsdR,
-}
-
-/// The files that exist outside an application.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum File {
-    /// The MF, 3F00.
-    #[default]
-    Mf,
-    /// EF_ICCID, 2FE2.
-    Iccid,
 }
 
 /// A command that arrives in several STORE DATA blocks.
@@ -59,9 +53,14 @@ impl Chain {
 #[derive(Debug, Default)]
 pub(crate) struct Channel {
     pub(crate) application: Application,
-    pub(crate) file: File,
+    /// What is selected in the files of the enabled profile.
+    pub(crate) selection: Selection,
+    /// What is selected of the card's own files, while no profile is enabled.
+    pub(crate) own_file: File,
     /// Response data that GET RESPONSE has not fetched yet.
     pub(crate) pending: Vec<u8>,
+    /// The status word that comes with the last of it.
+    pub(crate) ending: Option<Sw>,
     /// A STORE DATA chain that is not complete yet.
     pub(crate) chain: Option<Chain>,
 }
@@ -73,7 +72,15 @@ impl Channel {
             return Sw::OK;
         }
         self.pending = data;
+        self.ending = None;
         Sw::more(self.pending.len())
+    }
+
+    /// The same, with a warning in the end.
+    pub(crate) fn offer_with(&mut self, data: Vec<u8>, ending: Sw) -> Sw {
+        let sw = self.offer(data);
+        self.ending = Some(ending);
+        sw
     }
 }
 
@@ -81,6 +88,10 @@ impl Channel {
 #[derive(Debug)]
 pub(crate) struct Channels {
     slots: [Option<Channel>; LAST_CHANNEL as usize + 1],
+    /// The PINs that are verified: on one channel, they are on all (TS 102 221 §9.4).
+    verified: Verified,
+    /// The profile that selections and verifications are about.
+    profile: Option<Iccid>,
 }
 
 impl Channels {
@@ -88,7 +99,33 @@ impl Channels {
     pub(crate) fn new() -> Self {
         let mut slots = std::array::from_fn(|_| None);
         slots[0] = Some(Channel::default());
-        Channels { slots }
+        Channels { slots, verified: Verified::default(), profile: None }
+    }
+
+    /// Takes note of which profile is enabled. Of another one nothing is selected or verified.
+    pub(crate) fn settle(&mut self, enabled: Option<Iccid>) {
+        if self.profile == enabled {
+            return;
+        }
+        self.profile = enabled;
+        self.verified = Verified::default();
+        for channel in self.slots.iter_mut().flatten() {
+            channel.selection = Selection::default();
+            channel.own_file = File::Mf;
+        }
+    }
+
+    /// A channel, and the PINs that are verified.
+    pub(crate) fn with_verified(&mut self, number: u8) -> Option<(&mut Channel, &mut Verified)> {
+        let channel = self.slots.get_mut(usize::from(number))?.as_mut()?;
+        Some((channel, &mut self.verified))
+    }
+
+    /// Whether a channel other than this one has the same application of the profile.
+    pub(crate) fn shares_application(&self, number: u8) -> bool {
+        let application = |slot: &Option<Channel>| slot.as_ref().and_then(|channel| channel.selection.application);
+        let Some(own) = self.slots.get(usize::from(number)).and_then(application) else { return false };
+        (0..).zip(&self.slots).any(|(other, slot): (u8, _)| other != number && application(slot) == Some(own))
     }
 
     /// The channel with this number, when it is open.
@@ -115,7 +152,7 @@ impl Channels {
         let origin = self.slots[usize::from(from)].as_ref().filter(|_| from != 0);
         let channel = Channel {
             application: origin.map(|channel| channel.application).unwrap_or_default(),
-            file: origin.map(|channel| channel.file).unwrap_or_default(),
+            selection: origin.map(|channel| channel.selection).unwrap_or_default(),
             ..Channel::default()
         };
         match &mut self.slots[usize::from(number)] {
@@ -124,13 +161,6 @@ impl Channels {
                 *slot = Some(channel);
                 Ok(number)
             }
-        }
-    }
-
-    /// Every channel that has a file of a profile selected is back at the MF.
-    pub(crate) fn leave_files(&mut self) {
-        for channel in self.slots.iter_mut().flatten() {
-            channel.file = File::Mf;
         }
     }
 

@@ -64,6 +64,13 @@ impl PreinstalledProfile {
         self.profile.nickname = nickname;
         self
     }
+
+    /// Puts back what the terminal and the network have changed on it: the bytes that
+    /// [`Euicc::profile_changes`](crate::Euicc::profile_changes) has given for the profile of the same package.
+    pub fn with_changes(mut self, changes: &[u8]) -> Result<Self, PackageError> {
+        self.profile.restore(changes).map_err(|error| PackageError { problem: error.to_string() })?;
+        Ok(self)
+    }
 }
 
 /// How a card wants to be asked to enable and disable profiles.

@@ -1,11 +1,20 @@
-//! The files that the card has outside its applications: the MF and, while a profile is enabled, EF_ICCID
-//! (TS 102 221 §13). Without a profile it has none but the MF, as eUICCs in the field.
+//! The files of a card on which no profile is enabled: the MF alone, as eUICCs in the field, or EF_ICCID besides on
+//! cards that tell a default number (TS 102 221 §13).
 
 use rsp::Iccid;
 use rsp::tlv::Writer;
 
 use crate::apdu::Sw;
-use crate::channels::File;
+
+/// A file of the card itself.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum File {
+    /// The MF.
+    #[default]
+    Mf,
+    /// EF_ICCID.
+    Iccid,
+}
 
 /// File identifier of the MF.
 const MF: u16 = 0x3F00;
@@ -16,14 +25,14 @@ pub(crate) const EF_ICCID_SHORT_ID: u8 = 0x02;
 const CURRENT_APPLICATION: u16 = 0x7FFF;
 
 /// What SELECT by file identifier or path names (TS 102 221 §11.1.1).
-pub(crate) fn find(p1: u8, data: &[u8], enabled: Option<Iccid>) -> Result<File, Sw> {
+pub(crate) fn find(p1: u8, data: &[u8], default_iccid: Option<Iccid>) -> Result<File, Sw> {
     let path: Vec<u16> = match data.len() % 2 {
         0 => data.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]])).collect(),
         _ => return Err(Sw::WRONG_LENGTH),
     };
     let file = |id| match id {
         MF => Ok(File::Mf),
-        EF_ICCID if enabled.is_some() => Ok(File::Iccid),
+        EF_ICCID if default_iccid.is_some() => Ok(File::Iccid),
         _ => Err(Sw::NOT_FOUND),
     };
     match (p1, &path[..]) {

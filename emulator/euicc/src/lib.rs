@@ -12,6 +12,7 @@
 //! steps, so that a profile is installed with its notifications or not at all.
 //!
 //! - `apdu`, `channels`, `files`: the UICC underneath;
+//! - `uicc`: the files, PINs and authentication of the enabled profile;
 //! - `isdr`: the functions of ES10, one module per subject;
 //! - `es6`: what an operator changes of its enabled profile;
 //! - `session`, `loader`, `package`: a download, from the challenge to the last profile element;
@@ -46,12 +47,14 @@ mod session;
 pub mod spec;
 mod store;
 mod toolkit;
+mod uicc;
 
 pub use card::{Euicc, NotificationSummary, ProfileSummary};
 pub use config::{CardConfig, Credentials, PreinstalledProfile};
 pub use event::CardEvent;
 pub use nvram::{Nvram, NvramError, StorageBackend};
 pub use package::PackageError;
+pub use uicc::{ElementReport, Outcome, PackageReport};
 
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,6 @@
 //! The profile package interpreter (SGP.22 §2.4.7, SAIP): takes the decrypted package in pieces, as the segments of
-//! a bound profile package bring it, cuts it into profile elements and checks each as soon as it is whole.
+//! a bound profile package bring it, cuts it into profile elements, and checks and executes each as soon as it is
+//! whole.
 //!
 //! Nothing is installed before the end element has come; what is wrong ends in the reason of the
 //! ProfileInstallationResult and, where an element is to blame, in the `EUICCResponse` that names it.
@@ -15,6 +16,7 @@ use zeroize::Zeroizing;
 
 use crate::config::uicc_capability;
 use crate::profile::memory_needed;
+use crate::uicc::{Files, Installer, Status};
 
 /// A profile package that cannot be installed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -73,10 +75,33 @@ pub(crate) struct Demands {
     pub(crate) memory: u32,
 }
 
+/// A package that is installed: its bytes, and what its elements have made. It holds the keys of the subscription.
+#[derive(Clone)]
+pub(crate) struct Package {
+    bytes: Zeroizing<Vec<u8>>,
+    pub(crate) files: Files,
+}
+
+impl Package {
+    /// The memory it takes: what its files take, and at least as much as it was itself.
+    pub(crate) fn memory(&self) -> usize {
+        self.bytes.len().max(self.files.image().size())
+    }
+}
+
+impl std::ops::Deref for Package {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
 /// The interpreter of one package. Its buffer is wiped when it goes.
 pub(crate) struct Interpreter {
     metadata: StoreMetadata,
     demands: Demands,
+    installer: Installer,
     package: Zeroizing<Vec<u8>>,
     /// Where the first element that is not whole yet begins.
     whole: usize,
@@ -102,7 +127,9 @@ impl Interpreter {
         // The whole length is reserved at once, so that no growth leaves a copy of keys in freed memory.
         let capacity = length.min(demands.memory as usize);
         let package = Zeroizing::new(Vec::with_capacity(capacity));
-        Interpreter { metadata, demands, package, whole: 0, state: State::BeforeHeader }
+        let most = (demands.memory as usize).saturating_sub(memory_needed(0, &metadata) as usize);
+        let installer = Installer::new(demands.uicc_capability, demands.profile_version.0[0], most);
+        Interpreter { metadata, demands, installer, package, whole: 0, state: State::BeforeHeader }
     }
 
     /// For a package that the card's maker answers for.
@@ -119,7 +146,11 @@ impl Interpreter {
         while self.whole < self.package.len() {
             match saip::split(&self.package[self.whole..]).next() {
                 Some(Ok(element)) => {
-                    self.state = check_element(&element, self.state, &self.metadata, &self.demands)?;
+                    let (state, wanted) = check_element(&element, self.state, &self.metadata, &self.demands)?;
+                    if wanted == Wanted::Yes {
+                        self.installer.execute(&element).map_err(|status| refused(status, &element))?;
+                    }
+                    self.state = state;
                     self.whole += element.raw().len();
                 }
                 Some(Err(saip::SaipError::Tlv { source: TlvError::Truncated { needed, .. }, .. })) => {
@@ -131,13 +162,18 @@ impl Interpreter {
         Ok(())
     }
 
+    /// What has been made so far.
+    pub(crate) fn installer(&self) -> &Installer {
+        &self.installer
+    }
+
     /// The whole package, once everything has come.
-    pub(crate) fn finish(self) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    pub(crate) fn finish(self) -> Result<Package, Failure> {
         // SAIP §8.1.1: header first, end last.
         if self.state != State::Ended || self.whole != self.package.len() {
             return Err(Failure::at_element(PeStatus::INVALID_REQUEST_FORMAT, None));
         }
-        Ok(self.package)
+        Ok(Package { bytes: self.package, files: Files::new(self.installer.finish()) })
     }
 
     fn check_memory(&self, more: usize) -> Result<(), Failure> {
@@ -148,17 +184,33 @@ impl Interpreter {
     }
 }
 
+/// Whether an element is to be executed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Yes,
+    /// It is not supported, and not mandated either.
+    PassedOver,
+}
+
+/// What the installation ends in when an element cannot be executed.
+fn refused(status: Status, element: &ProfileElement<'_>) -> Failure {
+    if status == Status::MEMORY {
+        return Failure::because(ErrorReason::InstallFailedDueToInsufficientMemoryForProfile);
+    }
+    Failure::at_element(status.0, element.header().map(|header| header.identification))
+}
+
 fn check_element(
     element: &ProfileElement<'_>,
     state: State,
     metadata: &StoreMetadata,
     demands: &Demands,
-) -> Result<State, Failure> {
+) -> Result<(State, Wanted), Failure> {
     let kind = element.kind();
     match (state, kind) {
         (State::BeforeHeader, Kind::Header) => {
             check_header(element, metadata, demands)?;
-            return Ok(State::Elements);
+            return Ok((State::Elements, Wanted::Yes));
         }
         (State::Elements, Kind::Header) | (State::BeforeHeader | State::Ended, _) => {
             let number = element.header().map(|header| header.identification);
@@ -171,16 +223,20 @@ fn check_element(
     let fail = |status| Failure::at_element(status, Some(header.identification));
     if !is_supported(kind, demands.uicc_capability) {
         // SAIP §8.1.1: what is not supported is passed over, unless it is mandated.
-        return if header.mandated { Err(fail(PeStatus::PE_NOT_SUPPORTED)) } else { Ok(State::Elements) };
+        return if header.mandated {
+            Err(fail(PeStatus::PE_NOT_SUPPORTED))
+        } else {
+            Ok((State::Elements, Wanted::PassedOver))
+        };
     }
     element.tlv().reader().finish().map_err(|_| fail(PeStatus::INVALID_REQUEST_FORMAT))?;
     match kind {
-        Kind::End => return Ok(State::Ended),
+        Kind::End => return Ok((State::Ended, Wanted::Yes)),
         Kind::AkaParameter if metadata.profile_class == ProfileClass::Test => check_test_key(element, fail)?,
         Kind::Usim => check_owner(element, metadata)?,
         _ => {}
     }
-    Ok(State::Elements)
+    Ok((State::Elements, Wanted::Yes))
 }
 
 fn check_header(element: &ProfileElement<'_>, metadata: &StoreMetadata, demands: &Demands) -> Result<(), Failure> {
@@ -240,7 +296,7 @@ fn capability(service: Service) -> Option<u8> {
 }
 
 /// Whether the card knows what to do with elements of this kind.
-fn is_supported(kind: Kind, card: NamedBits) -> bool {
+pub(crate) fn is_supported(kind: Kind, card: NamedBits) -> bool {
     use uicc_capability as bit;
     match kind {
         Kind::Usim | Kind::OptUsim | Kind::Phonebook | Kind::GsmAccess | Kind::Df5gs | Kind::DfSaip => {

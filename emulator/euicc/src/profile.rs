@@ -9,7 +9,8 @@ use rsp::{Aid, Iccid, Oid};
 use zeroize::Zeroizing;
 
 use crate::config::ppr;
-use crate::package::{Demands, Interpreter, PackageError};
+use crate::package::{Demands, Interpreter, Package, PackageError};
+use crate::uicc::OverlayError;
 
 /// A profile in its ISD-P. `Debug` prints neither package nor keys.
 #[derive(Clone)]
@@ -25,8 +26,8 @@ pub(crate) struct Profile {
     pub(crate) preinstalled: bool,
     /// Which of the card's credentials sign its notifications.
     pub(crate) credentials: usize,
-    /// The unprotected profile package. It holds the keys of the subscription.
-    pub(crate) package: Zeroizing<Vec<u8>>,
+    /// The unprotected profile package, and what has become of it. It holds the keys of the subscription.
+    pub(crate) package: Package,
 }
 
 /// What an ISD-P takes beside the package itself.
@@ -102,21 +103,19 @@ impl Profile {
         self.has_rule(ppr::PPR2)
     }
 
-    /// What has changed in its files since the package was executed, for the card's store.
-    pub(crate) fn overlay(&self) -> Vec<u8> {
-        Vec::new()
-    }
-
-    /// Puts back what [`Profile::overlay`] has told.
-    pub(crate) fn restore(&mut self, overlay: &[u8]) -> Result<(), PackageError> {
-        if overlay.is_empty() {
-            return Ok(());
-        }
-        Err(PackageError { problem: "the changed files are in a form that is not known".to_owned() })
-    }
-
     pub(crate) fn memory(&self) -> u32 {
-        memory_needed(self.package.len(), &self.metadata)
+        memory_needed(self.package.memory(), &self.metadata)
+    }
+
+    /// What has changed in its files, PINs and sequence numbers since the installation. With the package it is the
+    /// whole profile: see [`Profile::restore`].
+    pub(crate) fn overlay(&self) -> Zeroizing<Vec<u8>> {
+        self.package.files.overlay()
+    }
+
+    /// Puts the changes back on the profile that the same package has made.
+    pub(crate) fn restore(&mut self, overlay: &[u8]) -> Result<(), OverlayError> {
+        self.package.files.restore(overlay)
     }
 
     /// What GetProfilesInfo tells of it: the elements in `tags`.

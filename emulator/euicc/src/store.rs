@@ -149,6 +149,11 @@ impl Store {
         self.profiles.iter().find(|profile| profile.enabled)
     }
 
+    /// The enabled profile, for commands that change its files, PINs and sequence numbers.
+    pub(crate) fn enabled_mut(&mut self) -> Option<&mut Profile> {
+        self.profiles.iter_mut().find(|profile| profile.enabled)
+    }
+
     /// The profile that comes back when the enabled test profile goes.
     pub(crate) fn before_test(&self) -> Option<&Profile> {
         self.before_test.and_then(|iccid| self.by_iccid(iccid))
@@ -322,7 +327,7 @@ impl Store {
                 batch.put(key(PROFILE, aid.as_bytes()), encode_profile(profile, config));
             }
             if is_new {
-                batch.put(key(PACKAGE, aid.as_bytes()), profile.package.clone());
+                batch.put(key(PACKAGE, aid.as_bytes()), Zeroizing::new(profile.package.to_vec()));
             }
             // Nothing but the enabled profile has files that anybody could change.
             if is_new || profile.enabled {

@@ -367,6 +367,11 @@ pub(crate) fn aes_block(key: &[u8; 16], block: &[u8; 16]) -> Result<[u8; 16], Cr
     Ok(out)
 }
 
+/// Whole blocks of AES-128-ECB, encrypted one by one. What does not fill a block is refused.
+pub fn aes_encrypt_blocks(key: &[u8; 16], blocks: &[u8]) -> Result<Vec<u8>, CryptoError> {
+    crypt(Cipher::aes_128_ecb(), Mode::Encrypt, key, None, blocks)
+}
+
 fn crypt(cipher: Cipher, mode: Mode, key: &[u8], iv: Option<&[u8]>, data: &[u8]) -> Result<Vec<u8>, CryptoError> {
     let mut crypter = Crypter::new(cipher, mode, key, iv)?;
     crypter.pad(false);

@@ -156,7 +156,6 @@ impl Euicc {
             return Ok(());
         }
         self.apply(change)?;
-        self.leave_files();
         Ok(())
     }
 
@@ -164,7 +163,6 @@ impl Euicc {
     pub(crate) fn finish_switch(&mut self) -> Result<(), Sw> {
         let Some(change) = self.store.take_marked() else { return Ok(()) };
         self.apply(change)?;
-        self.leave_files();
         Ok(())
     }
 
@@ -257,7 +255,6 @@ impl Euicc {
         let default_smdp = address.then_some(initial);
         self.apply(Change { switches, default_smdp, ..Change::default() })?;
         if enabled_goes {
-            self.leave_files();
             // SGP.22 v2.5 §5.7.19: the terminal has to take notice that its profile is gone.
             if self.toolkit.knows_refresh() {
                 self.toolkit.refresh(self.config.refresh_mode);

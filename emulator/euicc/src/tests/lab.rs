@@ -26,7 +26,7 @@ use crate::{CardConfig, Credentials, Euicc};
 /// The time of all tests: November 2026.
 pub(super) const NOW: i64 = 1_795_000_000;
 
-pub(super) const ICCID: &str = "8988247000111763810";
+pub(crate) const ICCID: &str = "8988247000111763810";
 pub(super) const ADDRESS: &str = "smdp.example.com";
 
 pub(super) const CURVES: [Curve; 2] = [Curve::P256, Curve::BrainpoolP256r1];
@@ -341,7 +341,7 @@ pub(super) fn metadata(iccid: &str) -> StoreMetadata {
 }
 
 /// A profile element with its `PEHeader`.
-pub(super) fn element(
+pub(crate) fn element(
     tag: u32,
     mandated: bool,
     identification: u32,
@@ -372,17 +372,47 @@ pub(super) fn header(iccid: &str, major: u32, services: &[u32]) -> Vec<u8> {
         .into_vec()
 }
 
+/// A file as a template element describes it: parameters and content.
+pub(super) fn file(parameters: &str, content: &str) -> Vec<u8> {
+    Writer::new().put(0xA1, &from_hex(parameters).unwrap()).put(0x83, &from_hex(content).unwrap()).into_vec()
+}
+
+/// The access rule "read always, the rest ADM1" as the only record of an EF.ARR.
+const RULES: &str = "8001019000 80015AA40683010A950108";
+
 /// The elements of a small profile: header, MF, USIM, AKA parameters, some bulk, end.
-pub(super) fn elements(iccid: &str) -> Vec<Vec<u8>> {
-    // IMSI 001010000000101.
-    let imsi = from_hex("080910100000001010").unwrap();
-    let template = from_hex("67810F010204").unwrap();
+pub(crate) fn elements(iccid: &str) -> Vec<Vec<u8>> {
+    let rules = RULES.replace(' ', "");
+    let iccid_file = to_hex(Iccid::parse(iccid).unwrap().as_bytes());
+    let arr = file("8204422100108001108B032F0601", &rules);
+    let adf = from_hex("83027FD0840CA0000000871002FF49FF05898B032F0601C60101").unwrap();
+    let bulk = Writer::new()
+        .put(0x62, &from_hex("82024121 83022FF0 8B032F0601 800205DC 8800".replace(' ', "")).unwrap())
+        .put(0x81, &[0xAB; 1500])
+        .into_vec();
     vec![
         header(iccid, 2, &[1, 4]),
-        element(0xB0, true, 1, |w| w.put(0x81, &from_hex("67810F010201").unwrap())),
-        element(0xB3, true, 2, |w| w.put(0x81, &template).nested(0xA2, |w| w).nested(0xA3, |w| w.put(0x83, &imsi))),
+        element(0xB0, true, 1, |w| {
+            w.put(0x81, &from_hex("67810F010201").unwrap())
+                .nested(0xA2, |w| w.put(0xA1, &from_hex("8B032F0601C6010A").unwrap()))
+                .put(0xA4, &file("8B032F0601", &iccid_file))
+                .put(0xA5, &file("8204422100148001148B032F0601", "61124F10A0000000871002FF49FF0589FFFFFFFF"))
+                .put(0xA6, &arr)
+        }),
+        element(0xB3, true, 2, |w| {
+            w.put(0x81, &from_hex("67810F010204").unwrap())
+                .nested(0xA2, |w| w.put(0xA1, &adf))
+                // IMSI 001010000000101.
+                .put(0xA3, &file("8B032F0601", "080910100000001010"))
+                .put(0xA4, &arr)
+                .put(0xA8, &file("8B032F0601", "0000000000000000000000000000"))
+                .put(0xAD, &file("8B032F0601", "00FF"))
+                .put(0xAE, &file("8B032F0601", "00"))
+                .put(0xB2, &file("8B032F0601", "0001"))
+                .put(0xB6, &file("8B032F0601", "11F2FF00"))
+        }),
         aka(3, 1, [0x46; 16]),
-        element(0xA1, true, 4, |w| w.nested(0xA1, |w| w.nested(0x30, |w| w.put(0x81, &[0xAB; 1500])))),
+        element(0xA1, true, 4, |w| w.nested(0xA1, |w| w.put(0x30, &bulk))),
         element(0xAA, true, 5, |w| w),
     ]
 }

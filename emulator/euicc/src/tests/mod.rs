@@ -4,7 +4,7 @@ mod auth;
 mod conformance;
 mod download;
 mod durable;
-mod lab;
+pub(crate) mod lab;
 mod manage;
 mod model;
 mod refresh;

@@ -1,0 +1,247 @@
+//! What a profile's elements have made: the tree of files, PINs, authentication parameters, and the records of what
+//! is only kept. An image never changes; what the terminal and the network change lies over it, see
+//! [`super::files`].
+
+use rsp::Aid;
+use rsp::saip::Kind;
+use zeroize::Zeroizing;
+
+use super::aka::Aka;
+
+/// A file, by its place in the image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct FileRef(pub(super) u16);
+
+/// The MF is made first.
+pub(crate) const MF: FileRef = FileRef(0);
+
+/// Identifiers with a meaning of their own (TS 102 221 §8.3 and §13).
+pub(crate) mod id {
+    pub(crate) const MF: u16 = 0x3F00;
+    pub(crate) const CURRENT_APPLICATION: u16 = 0x7FFF;
+    pub(crate) const MF_ARR: u16 = 0x2F06;
+    pub(crate) const ARR: u16 = 0x6F06;
+    pub(crate) const UST: u16 = 0x6F38;
+}
+
+/// How a file is structured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Structure {
+    Directory,
+    /// The directory of an application; its profile element.
+    Application {
+        aid: Aid,
+        kind: Kind,
+    },
+    Transparent,
+    LinearFixed {
+        length: u8,
+    },
+    Cyclic {
+        length: u8,
+    },
+    BerTlv,
+}
+
+impl Structure {
+    pub(crate) fn is_directory(&self) -> bool {
+        matches!(self, Structure::Directory | Structure::Application { .. })
+    }
+
+    /// The length of a record.
+    pub(crate) fn record_length(&self) -> Option<usize> {
+        match self {
+            Structure::LinearFixed { length } | Structure::Cyclic { length } => Some(usize::from(*length)),
+            _ => None,
+        }
+    }
+}
+
+/// Life cycle status (TS 102 221 §11.1.1.4.9): operational and activated.
+pub(crate) const ACTIVATED: u8 = 0x05;
+/// Operational and deactivated.
+pub(crate) const DEACTIVATED: u8 = 0x04;
+
+/// Bits of the special file information (TS 102 222 §6.3.2.2.2).
+pub(crate) mod special {
+    pub(crate) const OFTEN_UPDATED: u8 = 0x80;
+    pub(crate) const USABLE_WHEN_DEACTIVATED: u8 = 0x40;
+}
+
+/// A file as the profile has made it.
+pub(crate) struct File {
+    /// The file identifier; of an application the temporary one that paths in the package use.
+    pub(crate) id: u16,
+    pub(crate) parent: FileRef,
+    pub(crate) structure: Structure,
+    /// Where its access rules are: identifier of an EF.ARR, and a record.
+    pub(crate) access: (u16, u8),
+    pub(crate) short_id: Option<u8>,
+    pub(crate) life_cycle: u8,
+    pub(crate) special: u8,
+    /// Of a directory: the keys whose status is shown.
+    pub(crate) pin_status: Vec<u8>,
+    /// It may hold keys.
+    pub(crate) content: Zeroizing<Vec<u8>>,
+    /// The file whose content this one shows.
+    pub(crate) link: Option<FileRef>,
+}
+
+/// A PIN or administrative key.
+pub(crate) struct Pin {
+    /// The directory that it belongs to.
+    pub(crate) directory: FileRef,
+    pub(crate) key: u8,
+    pub(crate) value: Zeroizing<[u8; 8]>,
+    /// The unblocking code, in the order in which they were made.
+    pub(crate) puk: Option<u16>,
+    pub(crate) enabled: bool,
+    pub(crate) may_be_changed: bool,
+    pub(crate) may_be_disabled: bool,
+    pub(crate) tries: Tries,
+}
+
+/// An unblocking code.
+pub(crate) struct Puk {
+    pub(crate) key: u8,
+    pub(crate) value: Zeroizing<[u8; 8]>,
+    pub(crate) tries: Tries,
+}
+
+/// How often a wrong value may be tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Tries {
+    pub(crate) most: u8,
+    pub(crate) left: u8,
+}
+
+/// The authentication of an application.
+pub(crate) struct Authentication {
+    pub(crate) application: FileRef,
+    pub(crate) aka: Aka,
+}
+
+/// Something that is kept and does nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Record {
+    SecurityDomain { aid: Vec<u8>, keys: Vec<(u8, u8)> },
+    Application { package: Option<Vec<u8>>, code: usize, instances: Vec<Vec<u8>> },
+    RemoteFileManagement { aid: Vec<u8>, tars: Vec<[u8; 3]>, minimum_security: u8, application: Option<Vec<u8>> },
+    Cdma,
+}
+
+/// Everything that a package has made.
+#[derive(Default)]
+pub(crate) struct Image {
+    pub(super) files: Vec<File>,
+    pub(super) pins: Vec<Pin>,
+    pub(super) puks: Vec<Puk>,
+    /// Directories whose PINs are those of another.
+    pub(super) shared_pins: Vec<(FileRef, FileRef)>,
+    pub(super) authentications: Vec<Authentication>,
+    /// Applications whose authentication is another's, by its place.
+    pub(super) shared_authentications: Vec<(FileRef, usize)>,
+    pub(super) records: Vec<Record>,
+}
+
+impl std::fmt::Debug for Image {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Image({} files, {} PINs)", self.files.len(), self.pins.len())
+    }
+}
+
+/// How many links are followed from one file.
+const LONGEST_CHAIN_OF_LINKS: usize = 4;
+
+impl Image {
+    pub(crate) fn file(&self, file: FileRef) -> &File {
+        // References are made by this image, for files that it has and keeps.
+        &self.files[usize::from(file.0)]
+    }
+
+    pub(crate) fn references(&self) -> impl Iterator<Item = FileRef> + use<> {
+        (0..self.files.len() as u16).map(FileRef)
+    }
+
+    /// The file that holds the content: itself, or what it is a link to.
+    pub(crate) fn resolve(&self, mut file: FileRef) -> FileRef {
+        for _ in 0..LONGEST_CHAIN_OF_LINKS {
+            match self.file(file).link {
+                Some(target) => file = target,
+                None => break,
+            }
+        }
+        file
+    }
+
+    /// The file with this identifier in a directory. Applications have none.
+    pub(crate) fn child(&self, directory: FileRef, id: u16) -> Option<FileRef> {
+        self.children(directory).find(|child| {
+            let file = self.file(*child);
+            file.id == id && !matches!(file.structure, Structure::Application { .. })
+        })
+    }
+
+    /// The file with this short identifier in a directory.
+    pub(crate) fn by_short_id(&self, directory: FileRef, short_id: u8) -> Option<FileRef> {
+        self.children(directory).find(|child| self.file(*child).short_id == Some(short_id))
+    }
+
+    pub(crate) fn children(&self, directory: FileRef) -> impl Iterator<Item = FileRef> + '_ {
+        let directory = self.resolve(directory);
+        self.references().skip(1).filter(move |file| self.file(*file).parent == directory)
+    }
+
+    /// The file at a path of the package: from the MF, applications by their temporary identifiers.
+    pub(super) fn by_package_path(&self, path: &[u8]) -> Option<FileRef> {
+        if !path.len().is_multiple_of(2) || self.files.is_empty() {
+            return None;
+        }
+        let mut ids = path.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]])).peekable();
+        ids.next_if_eq(&id::MF);
+        ids.try_fold(MF, |directory, id| self.children(directory).find(|child| self.file(*child).id == id))
+    }
+
+    /// The directory itself, and those it is in, up to the MF.
+    pub(crate) fn ancestry(&self, file: FileRef) -> impl Iterator<Item = FileRef> + '_ {
+        std::iter::successors(Some(file), |file| (*file != MF).then(|| self.file(*file).parent))
+    }
+
+    /// The application around a file.
+    pub(crate) fn application_of(&self, file: FileRef) -> Option<FileRef> {
+        self.ancestry(file).find(|file| matches!(self.file(*file).structure, Structure::Application { .. }))
+    }
+
+    /// The applications, in the order in which they were made.
+    pub(crate) fn applications(&self) -> impl Iterator<Item = (FileRef, &Aid, Kind)> + '_ {
+        self.references().filter_map(|file| match &self.file(file).structure {
+            Structure::Application { aid, kind } => Some((file, aid, *kind)),
+            _ => None,
+        })
+    }
+
+    /// The PIN that a key reference names in a directory: its own, that of the directory it shares PINs with, or
+    /// one of the directories around it (TS 102 221 §9.4.2: global keys belong to the MF).
+    pub(crate) fn pin(&self, directory: FileRef, key: u8) -> Option<usize> {
+        self.ancestry(directory).find_map(|directory| {
+            let owner = self.shared_pins.iter().find(|(from, _)| *from == directory).map_or(directory, |(_, to)| *to);
+            self.pins.iter().position(|pin| pin.directory == owner && pin.key == key)
+        })
+    }
+
+    /// The authentication of an application.
+    pub(crate) fn authentication(&self, application: FileRef) -> Option<usize> {
+        let own = self.authentications.iter().position(|entry| entry.application == application);
+        own.or_else(|| {
+            self.shared_authentications.iter().find(|(from, _)| *from == application).map(|(_, index)| *index)
+        })
+    }
+
+    /// The memory that the files take.
+    pub(crate) fn size(&self) -> usize {
+        self.files.iter().map(|file| FILE_OVERHEAD + file.content.len()).sum()
+    }
+}
+
+/// What a file takes beside its content.
+pub(super) const FILE_OVERHEAD: usize = 16;

@@ -13,7 +13,7 @@ use rsp::bpp::{
 use rsp::crypto::{CryptoError, PrivateKey, PublicKey, Random};
 use rsp::es10::TAG_OTPK;
 use rsp::es10::download::{InitialiseSecureChannel, TAG_CONFIGURE_ISDP};
-use rsp::tlv::encode;
+use rsp::tlv::{Tlv, TlvError, Writer, encode};
 use rsp::{Eid, TransactionId};
 use zeroize::Zeroizing;
 
@@ -37,6 +37,36 @@ impl Protected {
         let replace_session_keys = keys.encode_replace_session_keys();
         let segments = seal(package, &mut SecureChannel::new(keys))?.into();
         Ok(Protected { replace_session_keys, segments })
+    }
+}
+
+/// Tags of records in the store; they never leave it.
+const RECORD_PROTECTED: u32 = 0xE1;
+const RECORD_BOUND: u32 = 0xE2;
+
+fn write_all(writer: Writer, tag: u32, parts: &[Vec<u8>]) -> Writer {
+    writer.nested(tag, |w| parts.iter().fold(w, |w, part| w.raw(part)))
+}
+
+fn read_all(tlv: Tlv<'_>) -> Result<Vec<Vec<u8>>, TlvError> {
+    tlv.reader().map(|part| part.map(|part| part.raw().to_vec())).collect()
+}
+
+impl Protected {
+    /// The record of it for the store.
+    pub(crate) fn record(&self) -> Vec<u8> {
+        let writer = Writer::new()
+            .nested(RECORD_PROTECTED, |w| write_all(w.put(0x80, &self.replace_session_keys), 0xA1, &self.segments));
+        writer.into_vec()
+    }
+
+    /// Reads its record.
+    pub(crate) fn from_record(bytes: &[u8]) -> Result<Self, TlvError> {
+        let mut fields = Tlv::parse_as(RECORD_PROTECTED, bytes)?.reader();
+        Ok(Protected {
+            replace_session_keys: Zeroizing::new(fields.require(0x80)?.value().to_vec()),
+            segments: read_all(fields.require(0xA1)?)?.into(),
+        })
     }
 }
 
@@ -102,6 +132,33 @@ impl Bound {
             store_metadata,
             replace_session_keys,
             profile_elements,
+        })
+    }
+
+    /// The record of it for the store.
+    pub(crate) fn record(&self) -> Vec<u8> {
+        let write = |w: Writer| {
+            let w = w.put(0x80, self.eid.as_bytes()).put(0x81, &self.euicc_otpk).put(0x82, &self.smdp_otpk);
+            let w = write_all(w.put(0x83, &self.host_id).put(0x84, &self.configure_isdp), 0xA5, &self.store_metadata);
+            write_all(w.put_opt(0x86, self.replace_session_keys.as_ref()), 0xA7, &self.profile_elements)
+        };
+        Writer::new().nested(RECORD_BOUND, write).into_vec()
+    }
+
+    /// Reads its record.
+    pub(crate) fn from_record(bytes: &[u8]) -> Result<Self, TlvError> {
+        let mut fields = Tlv::parse_as(RECORD_BOUND, bytes)?.reader();
+        let eid = fields.require(0x80)?;
+        Ok(Bound {
+            eid: Eid::from_bytes(eid.value())
+                .map_err(|error| TlvError::BadValue { tag: eid.tag(), rule: error.rule })?,
+            euicc_otpk: fields.require(0x81)?.as_array()?,
+            smdp_otpk: fields.require(0x82)?.as_array()?,
+            host_id: fields.require(0x83)?.value().to_vec(),
+            configure_isdp: fields.require(0x84)?.value().to_vec(),
+            store_metadata: read_all(fields.require(0xA5)?)?,
+            replace_session_keys: fields.optional(0x86)?.map(|command| command.value().to_vec()),
+            profile_elements: read_all(fields.require(0xA7)?)?.into(),
         })
     }
 
@@ -183,5 +240,27 @@ mod tests {
         let first = rsp::bpp::BoundProfilePackage::parse(&package).unwrap().initialise_secure_channel;
         let first = InitialiseSecureChannel::parse(first).unwrap();
         assert!(key.public().verify(&[&first.signed_bytes(&binding.euicc_otpk)], first.smdp_signature));
+    }
+
+    #[test]
+    fn records_give_the_same_package_again() {
+        let mut random = rsp::crypto::SeededRandom::new(5, "records");
+        let protected = Protected::new(&[7; 3000], &mut random).unwrap();
+        let again = Protected::from_record(&protected.record()).unwrap();
+        assert_eq!(again.segments, protected.segments);
+        let curve = Curve::P256;
+        let card = PrivateKey::generate(curve, &mut random).unwrap();
+        let binding = Binding {
+            eid: Eid::parse("89049032123451234512345678901235").unwrap(),
+            euicc_otpk: card.public().point(),
+            host_id: b"host",
+            metadata: &[0xBF, 0x25, 0x00],
+        };
+        for protected in [None, Some(&protected)] {
+            let bound = Bound::new(&binding, &[7; 3000], protected, &mut random, curve).unwrap();
+            let record = bound.record();
+            assert_eq!(Bound::from_record(&record).unwrap().record(), record);
+            assert!(Bound::from_record(&record[..record.len() - 1]).is_err());
+        }
     }
 }

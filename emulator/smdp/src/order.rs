@@ -5,15 +5,17 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 
-use rsp::Eid;
-use serde::Deserialize;
+use rsp::saip::{ProfileHeader, Service};
+use rsp::{Eid, Iccid, Version};
+use serde::{Deserialize, Serialize};
 
 use crate::binding::{Bound, Protected};
 use crate::profile::Profile;
 
 /// Where an order stands (SGP.22 §3.1.6).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OrderState {
     /// In the inventory, for nobody yet.
@@ -37,6 +39,21 @@ pub enum OrderState {
     Unavailable,
 }
 
+impl OrderState {
+    /// All of them, in the order of an order's life.
+    pub const ALL: [OrderState; 9] = [
+        OrderState::Available,
+        OrderState::Allocated,
+        OrderState::Linked,
+        OrderState::Confirmed,
+        OrderState::Released,
+        OrderState::Downloaded,
+        OrderState::Installed,
+        OrderState::Error,
+        OrderState::Unavailable,
+    ];
+}
+
 impl fmt::Display for OrderState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -56,6 +73,18 @@ impl fmt::Display for OrderState {
 /// The number of an order on its server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct OrderId(pub(crate) usize);
+
+impl OrderId {
+    /// Its number, counted from 1.
+    pub fn number(self) -> usize {
+        self.0 + 1
+    }
+
+    /// The order with this number, counted from 1.
+    pub fn from_number(number: usize) -> Option<Self> {
+        number.checked_sub(1).map(OrderId)
+    }
+}
 
 impl fmt::Display for OrderId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -83,6 +112,14 @@ pub struct OrderSpec {
     pub expires: Option<i64>,
     /// How often a download may be tried; the server's choice if `None`.
     pub max_attempts: Option<u32>,
+    /// The operator whose profile it is, as it calls itself in ES2+; any may use it if `None`.
+    pub owner: Option<String>,
+    /// The profile type, by which operators order (SGP.22 §5.3.1).
+    pub profile_type: Option<String>,
+    /// What the device has to be capable of: the context tag of a technology in DeviceInfo, and the lowest release.
+    pub requires: Vec<(u32, Version)>,
+    /// The SM-DS at which an event tells the card of it.
+    pub smds: Option<String>,
 }
 
 impl OrderSpec {
@@ -106,7 +143,16 @@ impl OrderSpec {
             replace_session_keys: None,
             expires: None,
             max_attempts: None,
+            owner: None,
+            profile_type: None,
+            requires: Vec::new(),
+            smds: None,
         }
+    }
+
+    /// A profile in the inventory, for nobody yet.
+    pub fn inventory(profile: Profile) -> Self {
+        OrderSpec { state: OrderState::Available, ..OrderSpec::without_id(profile) }
     }
 }
 
@@ -138,11 +184,12 @@ pub enum OrderError {
 }
 
 /// One thing that happened to an order.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderEvent {
     /// When, Unix seconds.
     pub at: i64,
     /// The state it moved to, when it moved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<OrderState>,
     /// What happened.
     pub cause: String,
@@ -157,16 +204,50 @@ pub struct Order {
     pub(crate) attempts: u32,
     pub(crate) wrong_codes: u32,
     pub(crate) events: Vec<OrderEvent>,
+    /// What its package demands of a card.
+    pub(crate) needs: Needs,
     /// The package under keys of its own, made once.
-    pub(crate) protected: Option<Protected>,
+    pub(crate) protected: Option<Arc<Protected>>,
     /// The package as it was last bound to a card.
-    pub(crate) bound: Option<Bound>,
+    pub(crate) bound: Option<Arc<Bound>>,
+}
+
+/// What a package demands of a card, from its header (SAIP annex D).
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Needs {
+    /// Version of the package format.
+    pub(crate) version: Option<(u8, u8)>,
+    pub(crate) services: Vec<Service>,
+}
+
+impl Needs {
+    fn of(profile: &Profile) -> Self {
+        match ProfileHeader::of_package(profile.package()) {
+            Ok(header) => Needs { version: Some((header.major, header.minor)), services: header.mandatory_services },
+            // A package that cannot be read is the card's to refuse.
+            Err(_) => Needs::default(),
+        }
+    }
 }
 
 /// The most events that are kept of one order; the first ones go.
 const MAX_EVENTS: usize = 256;
 
 impl Order {
+    pub(crate) fn new(id: OrderId, spec: OrderSpec) -> Self {
+        Order {
+            id,
+            state: spec.state,
+            needs: Needs::of(&spec.profile),
+            spec,
+            attempts: 0,
+            wrong_codes: 0,
+            events: Vec::new(),
+            protected: None,
+            bound: None,
+        }
+    }
+
     /// Its number.
     pub fn id(&self) -> OrderId {
         self.id
@@ -195,6 +276,16 @@ impl Order {
     /// Whether the user has to give a confirmation code.
     pub fn needs_confirmation_code(&self) -> bool {
         self.spec.confirmation_code.is_some()
+    }
+
+    /// What was ordered, as it stands now.
+    pub fn spec(&self) -> &OrderSpec {
+        &self.spec
+    }
+
+    /// The card that has fetched the package.
+    pub fn bound_to(&self) -> Option<Eid> {
+        self.bound.as_ref().map(|bound| bound.eid)
     }
 
     /// How often a download was tried.
@@ -235,30 +326,84 @@ impl Order {
 pub(crate) struct Orders {
     all: Vec<Order>,
     by_matching_id: HashMap<String, OrderId>,
+    by_iccid: HashMap<Iccid, Vec<OrderId>>,
+    /// Those without a matching id, by their card.
+    by_eid: HashMap<Eid, Vec<OrderId>>,
 }
 
 impl Orders {
+    /// Whether an order may be as this says.
+    fn check(&self, spec: &OrderSpec, own: Option<OrderId>) -> Result<(), OrderError> {
+        match &spec.matching_id {
+            // What is not to be downloaded yet may be given to a card later.
+            None if spec.eid.is_none()
+                && !matches!(spec.state, OrderState::Available | OrderState::Allocated | OrderState::Unavailable) =>
+            {
+                Err(OrderError::NoEid)
+            }
+            None => Ok(()),
+            Some(text) if text.len() > 255 => Err(OrderError::MatchingIdTooLong(text.len())),
+            Some(text) if self.by_matching_id.get(text).is_some_and(|id| Some(*id) != own) => {
+                Err(OrderError::MatchingIdTaken(text.clone()))
+            }
+            Some(_) => Ok(()),
+        }
+    }
+
+    fn index(&mut self, id: OrderId) {
+        let Some(spec) = self.all.get(id.0).map(|order| &order.spec) else { return };
+        match (&spec.matching_id, spec.eid) {
+            (Some(text), _) => {
+                self.by_matching_id.insert(text.clone(), id);
+            }
+            (None, Some(eid)) => self.by_eid.entry(eid).or_default().push(id),
+            (None, None) => {}
+        }
+    }
+
     pub(crate) fn add(&mut self, mut spec: OrderSpec, now: i64) -> Result<OrderId, OrderError> {
         // An empty matching id and none mean the same (SGP.22 §4.1.1).
         spec.matching_id = spec.matching_id.filter(|id| !id.is_empty());
+        self.check(&spec, None)?;
         let id = OrderId(self.all.len());
-        match &spec.matching_id {
-            None if spec.eid.is_none() => return Err(OrderError::NoEid),
-            None => {}
-            Some(text) if text.len() > 255 => return Err(OrderError::MatchingIdTooLong(text.len())),
-            Some(text) if self.by_matching_id.contains_key(text) => {
-                return Err(OrderError::MatchingIdTaken(text.clone()));
-            }
-            Some(text) => {
-                self.by_matching_id.insert(text.clone(), id);
-            }
-        }
         let state = spec.state;
-        let mut order =
-            Order { id, spec, state, attempts: 0, wrong_codes: 0, events: Vec::new(), protected: None, bound: None };
+        let mut order = Order::new(id, spec);
         order.record(now, Some(state), "ordered".to_owned());
-        self.all.push(order);
+        self.restore(order);
         Ok(id)
+    }
+
+    /// Takes an order as it is.
+    pub(crate) fn restore(&mut self, order: Order) {
+        let id = OrderId(self.all.len());
+        self.by_iccid.entry(order.profile().iccid()).or_default().push(id);
+        self.all.push(Order { id, ..order });
+        self.index(id);
+    }
+
+    /// Gives an order to a card, under a matching id: what it was found by before finds it no more.
+    pub(crate) fn associate(
+        &mut self,
+        id: OrderId,
+        matching_id: Option<String>,
+        eid: Option<Eid>,
+    ) -> Result<(), OrderError> {
+        let Some(order) = self.all.get(id.0) else { return Ok(()) };
+        let matching_id = matching_id.filter(|text| !text.is_empty());
+        let spec = OrderSpec { matching_id: matching_id.clone(), eid, ..order.spec.clone() };
+        self.check(&spec, Some(id))?;
+        if let Some(text) = &order.spec.matching_id {
+            self.by_matching_id.remove(text);
+        }
+        if let Some(list) = order.spec.eid.and_then(|eid| self.by_eid.get_mut(&eid)) {
+            list.retain(|known| *known != id);
+        }
+        if let Some(order) = self.all.get_mut(id.0) {
+            order.spec.matching_id = matching_id;
+            order.spec.eid = eid;
+        }
+        self.index(id);
+        Ok(())
     }
 
     pub(crate) fn all(&self) -> &[Order] {
@@ -277,9 +422,14 @@ impl Orders {
         self.by_matching_id.get(text).and_then(|id| self.get(*id))
     }
 
+    /// The orders of a profile, the newest first.
+    pub(crate) fn by_iccid(&self, iccid: Iccid) -> impl Iterator<Item = &Order> {
+        self.by_iccid.get(&iccid).into_iter().flatten().rev().filter_map(|id| self.get(*id))
+    }
+
     /// The oldest order that waits for a card without a matching id; if none waits, the last one that did.
     pub(crate) fn default_for(&self, eid: Eid) -> Option<&Order> {
-        let mut candidates = self.all.iter().filter(|order| order.matching_id().is_none() && order.eid() == Some(eid));
+        let mut candidates = self.by_eid.get(&eid).into_iter().flatten().filter_map(|id| self.get(*id));
         let waits = |order: &&Order| matches!(order.state, OrderState::Released | OrderState::Downloaded);
         candidates.clone().find(waits).or_else(|| candidates.next_back())
     }

@@ -6,6 +6,7 @@
 //! header what it can. [`built_in`] has some profiles ready.
 
 mod package;
+mod record;
 
 use std::collections::BTreeMap;
 use std::fmt;

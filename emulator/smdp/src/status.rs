@@ -34,7 +34,7 @@ impl std::error::Error for StatusError {}
 
 macro_rules! statuses {
     ($($name:ident = $subject:literal $reason:literal, $doc:literal;)*) => {
-        /// The refusals of ES9+ (SGP.22 §5.6, tables of status codes; subjects and reasons §5.2.6).
+        /// The refusals of ES9+, ES11, ES2+ and ES12 (SGP.22 §5.3, §5.6, §5.8, §5.9; subjects and reasons §5.2.6).
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum Status {
             $(#[doc = concat!($doc, " (", $subject, "/", $reason, ").")] $name,)*
@@ -86,6 +86,8 @@ statuses! {
     NotReleased = "8.2" "1.2", "The profile is not released";
     MatchingIdRefused = "8.2.6" "3.8", "The matching id is refused";
     EidMismatch = "8.1.1" "3.8", "The EID is not that of the order";
+    NotEligible = "8.2.5" "4.3", "No profile that this eUICC and device can take";
+    NoMemory = "8.1" "4.8", "The eUICC has not enough memory for the profile";
     OrderExpired = "8.8.5" "4.10", "The download order has expired";
     RetriesExceeded = "8.8.5" "6.4", "The download order has been tried too often";
     ConfirmationCodeMissing = "8.2.7" "2.2", "The confirmation code is missing";
@@ -93,6 +95,27 @@ statuses! {
     ConfirmationCodeRetries = "8.2.7" "6.4", "The confirmation code was wrong too often";
     NoRebinding = "8.2" "3.7", "The package is bound to another key and is not bound again";
     OidMismatch = "8.8" "3.10", "The SM-DP+ OID is not that of this server";
+    DsAddressInvalid = "8.9.1" "3.8", "The SM-DS address is not that of this server";
+    DsNoCommonCi = "8.9.2" "3.1", "No CI under which the eUICC signs is known to this SM-DS";
+    DsSvnUnsupported = "8.9.3" "3.1", "The eUICC's version of SGP.22 is not supported by this SM-DS";
+    DsNoServerCertificate = "8.9.4" "3.7", "No certificate of this SM-DS that the eUICC can verify";
+    EventUnknown = "8.9.5" "3.9", "The event is unknown";
+    EventExists = "8.9.5" "3.3", "The event is registered already";
+    SmdsInaccessible = "8.9" "5.1", "The SM-DS cannot be reached";
+    SmdsFailed = "8.9" "4.2", "The SM-DS has refused the event";
+    ProfileNotAllowed = "8.2.1" "1.2", "The caller may not do this with the profile";
+    ProfileInUse = "8.2.1" "3.3", "The profile is not available for this";
+    ProfileTransition = "8.2.1" "3.5", "The profile cannot be released from its state";
+    ProfileUnknown = "8.2.1" "3.9", "The ICCID is unknown";
+    ProfileOfOtherEid = "8.2.1" "3.10", "Another EID is associated with the profile";
+    TypeNotAllowed = "8.2.5" "1.2", "The caller may not order profiles of this type";
+    TypeExhausted = "8.2.5" "3.7", "No profile of this type is available any more";
+    TypeRefused = "8.2.5" "3.8", "The profile is not of this type";
+    TypeUnknown = "8.2.5" "3.9", "The profile type is unknown";
+    EidMissing = "8.1.1" "2.2", "The EID is missing";
+    EidAssociation = "8.1.1" "3.10", "Another EID is associated with the order";
+    MatchingIdTaken = "8.2.6" "3.3", "The matching id is in use already";
+    MatchingIdAssociation = "8.2.6" "3.10", "Another matching id is associated with the order";
     Internal = "8" "4.2", "The server failed";
 }
 
@@ -125,6 +148,8 @@ mod tests {
         8.2/1.2 The profile is not released
         8.2.6/3.8 The matching id is refused
         8.1.1/3.8 The EID is not that of the order
+        8.2.5/4.3 No profile that this eUICC and device can take
+        8.1/4.8 The eUICC has not enough memory for the profile
         8.8.5/4.10 The download order has expired
         8.8.5/6.4 The download order has been tried too often
         8.2.7/2.2 The confirmation code is missing
@@ -132,6 +157,27 @@ mod tests {
         8.2.7/6.4 The confirmation code was wrong too often
         8.2/3.7 The package is bound to another key and is not bound again
         8.8/3.10 The SM-DP+ OID is not that of this server
+        8.9.1/3.8 The SM-DS address is not that of this server
+        8.9.2/3.1 No CI under which the eUICC signs is known to this SM-DS
+        8.9.3/3.1 The eUICC's version of SGP.22 is not supported by this SM-DS
+        8.9.4/3.7 No certificate of this SM-DS that the eUICC can verify
+        8.9.5/3.9 The event is unknown
+        8.9.5/3.3 The event is registered already
+        8.9/5.1 The SM-DS cannot be reached
+        8.9/4.2 The SM-DS has refused the event
+        8.2.1/1.2 The caller may not do this with the profile
+        8.2.1/3.3 The profile is not available for this
+        8.2.1/3.5 The profile cannot be released from its state
+        8.2.1/3.9 The ICCID is unknown
+        8.2.1/3.10 Another EID is associated with the profile
+        8.2.5/1.2 The caller may not order profiles of this type
+        8.2.5/3.7 No profile of this type is available any more
+        8.2.5/3.8 The profile is not of this type
+        8.2.5/3.9 The profile type is unknown
+        8.1.1/2.2 The EID is missing
+        8.1.1/3.10 Another EID is associated with the order
+        8.2.6/3.3 The matching id is in use already
+        8.2.6/3.10 Another matching id is associated with the order
         8/4.2 The server failed
         ");
         let mut codes: Vec<_> = Status::ALL.iter().map(|status| status.codes()).collect();

@@ -79,6 +79,13 @@ pub(crate) struct Card {
     pub(crate) one_time: PrivateKey,
     pub(crate) challenge: [u8; 16],
     pub(crate) smdp_oid: Oid,
+    /// What EUICCInfo2 says.
+    pub(crate) profile_version: Version,
+    pub(crate) capability: NamedBits,
+    pub(crate) forbidden_ppr: Option<NamedBits>,
+    pub(crate) free: u32,
+    /// Key identifiers in EUICCInfo1: verification and signing; the card's own CI for both where nothing is said.
+    pub(crate) ci_key_ids: Option<[Vec<Vec<u8>>; 2]>,
 }
 
 impl Card {
@@ -101,6 +108,12 @@ impl Card {
             one_time,
             challenge: [0x5A; 16],
             smdp_oid: Oid::parse("2.999.10").unwrap(),
+            profile_version: Version::new(2, 3, 0),
+            // USIM, ISIM, CSIM, Milenage, TUAK, GBA, Java Card, get identity, SUCI ...
+            capability: NamedBits::of(&[1, 2, 3, 4, 6, 7, 8, 10, 11, 14, 16, 17, 18, 20, 22, 23, 24, 25]),
+            forbidden_ppr: None,
+            free: 500_000,
+            ci_key_ids: None,
         }
     }
 
@@ -119,29 +132,26 @@ impl Card {
     }
 
     pub(crate) fn info1(&self) -> Vec<u8> {
-        EuiccInfo1 {
-            svn: self.svn,
-            ci_pkids_for_verification: vec![self.ci_key_id()],
-            ci_pkids_for_signing: vec![self.ci_key_id()],
-        }
-        .encode()
+        let [ci_pkids_for_verification, ci_pkids_for_signing] =
+            self.ci_key_ids.clone().unwrap_or_else(|| [vec![self.ci_key_id()], vec![self.ci_key_id()]]);
+        EuiccInfo1 { svn: self.svn, ci_pkids_for_verification, ci_pkids_for_signing }.encode()
     }
 
     fn info2(&self) -> Vec<u8> {
         EuiccInfo2 {
-            profile_version: Version::new(2, 3, 0),
+            profile_version: self.profile_version,
             svn: self.svn,
             firmware_version: Version::new(1, 0, 0),
-            ext_card_resource: ExtCardResource { applications: 0, free_non_volatile: 500_000, free_volatile: 8_000 }
+            ext_card_resource: ExtCardResource { applications: 0, free_non_volatile: self.free, free_volatile: 8_000 }
                 .encode(),
-            uicc_capability: NamedBits::of(&[1, 4]),
+            uicc_capability: self.capability,
             ts102241_version: None,
             globalplatform_version: None,
             rsp_capability: NamedBits::of(&[0]),
             ci_pkids_for_verification: vec![self.ci_key_id()],
             ci_pkids_for_signing: vec![self.ci_key_id()],
             category: None,
-            forbidden_ppr: None,
+            forbidden_ppr: self.forbidden_ppr,
             pp_version: Version::new(1, 0, 0),
             sas_accreditation_number: "TEST".to_owned(),
             certification_data: None,

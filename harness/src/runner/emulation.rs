@@ -92,6 +92,10 @@ fn order(order: &Order, loaded: &LoadedScenario, eid: Eid) -> Result<OrderSpec, 
         replace_session_keys: Some(order.replace_session_keys),
         expires: None,
         max_attempts: None,
+        owner: None,
+        profile_type: None,
+        requires: Vec::new(),
+        smds: None,
     })
 }
 

@@ -348,7 +348,7 @@ impl Reader<'_> {
                 is_known.then_some(Fault::Unresolvable)
             }
             (None, [action]) => {
-                action.clone().map(|action| Fault::Server(smdp::Fault { action, function, nth, count }))
+                action.clone().map(|action| Fault::Server(smdp::Fault { action, function, order: None, nth, count }))
             }
             _ => None,
         };

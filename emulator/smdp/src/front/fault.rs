@@ -7,10 +7,14 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use rsp::bpp::BoundProfilePackage;
+use rsp::es10::auth::AuthenticateServerResponse;
+use serde::{Deserialize, Serialize};
 
-use super::json::{Answer, Function};
+use super::{Backend, TEXT_TYPE};
+use crate::server::{Answer, Function};
 use crate::status::StatusError;
 
 /// What goes wrong. In brackets is the code that libcurl gives for it.
@@ -29,6 +33,8 @@ pub enum Action {
     TlsAlert(u8),
     /// The client's first TLS bytes are not answered, and the connection stays (28).
     TlsHang,
+    /// The handshake goes on with a certificate or a version that the client should refuse (60; 35 for the version).
+    TlsFlaw(TlsFlaw),
     /// The HTTP status is this one, with this body (0, and the status).
     HttpStatus {
         /// The status, 200 to 599.
@@ -38,6 +44,31 @@ pub enum Action {
     },
     /// The request is read, and the connection closed without an answer (52).
     HttpNoReply,
+    /// The response is cut after this many bytes of its body (18).
+    HttpCut {
+        /// How many bytes come.
+        after: usize,
+    },
+    /// The body of the response comes in small pieces (0, or 28 when the client gives up).
+    HttpDrip {
+        /// How many bytes a piece has.
+        size: usize,
+        /// The pause before each.
+        pause: Duration,
+    },
+    /// The content type of the response is that of a plain text (0).
+    HttpContentType,
+    /// The body of the response is no JSON, or no DER (0).
+    HttpGarbage,
+    /// The response lacks this member of its JSON (0).
+    HttpMissing(Cow<'static, str>),
+    /// The client is sent elsewhere by a status 302 (0, and the status).
+    HttpRedirect(Cow<'static, str>),
+    /// So many spaces stand before the body of the response (0).
+    HttpHuge {
+        /// How many.
+        bytes: usize,
+    },
     /// The function is refused with this status, and not called.
     Refuse(StatusError),
     /// The transaction id in the response is another one.
@@ -45,6 +76,8 @@ pub enum Action {
     /// One bit of the signature in the response is wrong (serverSignature1, smdpSignature2, or that of
     /// InitialiseSecureChannel).
     BadSignature,
+    /// The certificate in the response is the server's other one: CERT.DPpb for CERT.DPauth, and the other way round.
+    WrongCertificate,
     /// One bit of a segment of the bound profile package is wrong.
     TamperSegment {
         /// Which segment `86`, counted from 1.
@@ -54,8 +87,37 @@ pub enum Action {
     },
 }
 
+/// What is wrong with the TLS of a server that otherwise works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TlsFlaw {
+    /// The certificate is of a CI that nobody trusts.
+    Untrusted,
+    /// The certificate has expired.
+    Expired,
+    /// The certificate is for another host.
+    WrongName,
+    /// The certificate is one for authentication, not for TLS.
+    WrongRole,
+    /// Nothing but TLS 1.0 is spoken.
+    OldVersion,
+}
+
+impl fmt::Display for TlsFlaw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            TlsFlaw::Untrusted => "TLS certificate of an untrusted CI",
+            TlsFlaw::Expired => "expired TLS certificate",
+            TlsFlaw::WrongName => "TLS certificate for another host",
+            TlsFlaw::WrongRole => "TLS certificate of another role",
+            TlsFlaw::OldVersion => "nothing but TLS 1.0",
+        })
+    }
+}
+
 /// A place in a segment of the bound profile package.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum SegmentPart {
     /// The first byte of what is encrypted.
     Data,
@@ -79,9 +141,22 @@ impl Action {
             | Action::TlsClose
             | Action::TlsGarbage
             | Action::TlsAlert(_)
-            | Action::TlsHang => Occasion::Connection,
-            Action::HttpStatus { .. } | Action::HttpNoReply | Action::Refuse(_) => Occasion::Request,
-            Action::WrongTransactionId | Action::BadSignature | Action::TamperSegment { .. } => Occasion::Response,
+            | Action::TlsHang
+            | Action::TlsFlaw(_) => Occasion::Connection,
+            Action::HttpStatus { .. }
+            | Action::HttpNoReply
+            | Action::HttpCut { .. }
+            | Action::HttpDrip { .. }
+            | Action::HttpContentType
+            | Action::HttpGarbage
+            | Action::HttpMissing(_)
+            | Action::HttpRedirect(_)
+            | Action::HttpHuge { .. }
+            | Action::Refuse(_) => Occasion::Request,
+            Action::WrongTransactionId
+            | Action::BadSignature
+            | Action::WrongCertificate
+            | Action::TamperSegment { .. } => Occasion::Response,
         }
     }
 
@@ -94,14 +169,51 @@ impl Action {
                     Function::InitiateAuthentication | Function::AuthenticateClient | Function::GetBoundProfilePackage
                 )
             ),
+            Action::WrongCertificate => {
+                matches!(function, Some(Function::InitiateAuthentication | Function::AuthenticateClient))
+            }
             Action::TamperSegment { .. } => function == Some(Function::GetBoundProfilePackage),
             _ => true,
         }
     }
 
+    /// Changes the body of a response, and what it is said to be.
+    pub(super) fn spoil(&self, body: &mut Vec<u8>, kind: &mut &'static str) {
+        match self {
+            Action::HttpContentType => *kind = TEXT_TYPE,
+            Action::HttpGarbage => *body = b"<html>this is neither JSON nor DER</html>".to_vec(),
+            Action::HttpMissing(name) => {
+                if let Ok(serde_json::Value::Object(mut members)) = serde_json::from_slice(body) {
+                    members.remove(name.as_ref());
+                    *body = serde_json::Value::Object(members).to_string().into_bytes();
+                }
+            }
+            Action::HttpHuge { bytes } => {
+                let mut long = vec![b' '; *bytes];
+                long.append(body);
+                *body = long;
+            }
+            _ => {}
+        }
+    }
+
     /// Changes the response of a function. Says whether there was something to change.
-    pub(super) fn alter(&self, answer: &mut Answer) -> bool {
+    pub(super) fn alter(&self, answer: &mut Answer, backend: &Backend) -> bool {
         match (self, answer) {
+            (Action::WrongCertificate, answer) => {
+                let Backend::Smdp(smdp) = backend else { return false };
+                let server = smdp.lock().unwrap_or_else(PoisonError::into_inner);
+                let certificate = match answer {
+                    Answer::InitiateAuthentication(ok) => &mut ok.server_certificate,
+                    Answer::AuthenticateClient(ok) => &mut ok.smdp_certificate,
+                    _ => return false,
+                };
+                let other = server.config().credentials.iter().find_map(|own| {
+                    let (auth, pb) = (own.auth.certificate.der(), own.pb.certificate.der());
+                    if certificate == auth { Some(pb) } else { (certificate == pb).then_some(auth) }
+                });
+                other.map(|other| *certificate = other.to_vec()).is_some()
+            }
             (Action::WrongTransactionId, answer) => match answer.transaction_id_mut() {
                 Some(transaction_id) => {
                     let mut bytes = transaction_id.as_bytes().to_vec();
@@ -154,6 +266,15 @@ impl fmt::Display for Action {
             Action::TlsGarbage => f.write_str("garbage in the TLS handshake"),
             Action::TlsAlert(alert) => write!(f, "alert {alert} in the TLS handshake"),
             Action::TlsHang => f.write_str("no answer in the TLS handshake"),
+            Action::TlsFlaw(flaw) => write!(f, "{flaw}"),
+            Action::HttpCut { after } => write!(f, "response cut after {after} bytes"),
+            Action::HttpDrip { size, .. } => write!(f, "response in pieces of {size} bytes"),
+            Action::HttpContentType => f.write_str("wrong content type"),
+            Action::HttpGarbage => f.write_str("garbage in the body"),
+            Action::HttpMissing(name) => write!(f, "{name} is missing in the response"),
+            Action::HttpRedirect(to) => write!(f, "redirected to {to}"),
+            Action::HttpHuge { bytes } => write!(f, "{bytes} bytes before the response"),
+            Action::WrongCertificate => f.write_str("wrong certificate"),
             Action::HttpStatus { status, .. } => write!(f, "HTTP status {status}"),
             Action::HttpNoReply => f.write_str("no HTTP response"),
             Action::Refuse(status) => write!(f, "refused with {}/{}", status.subject, status.reason),
@@ -177,6 +298,8 @@ pub struct Fault {
     pub action: Action,
     /// At which function; any if `None`. Connections come before any function is known.
     pub function: Option<Function>,
+    /// At which order, by its matching id; any if `None`. The order is known from authenticateClient on.
+    pub order: Option<String>,
     /// At which occasion of its kind it begins, counted from 1.
     pub nth: u32,
     /// At how many occasions; all that follow if `None`.
@@ -186,7 +309,7 @@ pub struct Fault {
 impl Fault {
     /// A fault at every occasion.
     pub fn always(action: Action) -> Self {
-        Fault { action, function: None, nth: 1, count: None }
+        Fault { action, function: None, order: None, nth: 1, count: None }
     }
 
     /// A fault at the next occasion only.
@@ -200,6 +323,12 @@ impl Fault {
         Fault { function: Some(function), ..self }
     }
 
+    /// The same for one order only.
+    #[must_use]
+    pub fn for_order(self, matching_id: impl Into<String>) -> Self {
+        Fault { order: Some(matching_id.into()), ..self }
+    }
+
     /// The same from the `nth` occasion on, counted from 1.
     #[must_use]
     pub fn from_nth(self, nth: u32) -> Self {
@@ -207,39 +336,251 @@ impl Fault {
     }
 }
 
+/// What a fault is looked for.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Sought<'a> {
+    pub(super) function: Option<Function>,
+    pub(super) order: Option<&'a str>,
+}
+
+impl From<Option<Function>> for Sought<'_> {
+    fn from(function: Option<Function>) -> Self {
+        Sought { function, order: None }
+    }
+}
+
+/// The matching id that a card has signed in AuthenticateServer; whether it is genuine is the server's to find out.
+pub(super) fn matching_id_of(response: &[u8]) -> Option<String> {
+    match AuthenticateServerResponse::parse(response).ok()? {
+        AuthenticateServerResponse::Ok(response) => response.euicc_signed1.ctx_params1.matching_id.clone(),
+        AuthenticateServerResponse::Error { .. } => None,
+    }
+}
+
+/// A fault that is set, and how often it has had its occasion.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Armed {
+    /// The fault.
+    pub fault: Fault,
+    /// How many occasions there were.
+    pub seen: u32,
+    /// How often it has fired.
+    pub fired: u32,
+}
+
 /// The faults of a front, and how often each has had its occasion.
 #[derive(Debug, Default)]
-pub(super) struct Faults {
-    all: Mutex<Vec<(Fault, u32)>>,
+pub(crate) struct Faults {
+    all: Mutex<Vec<Armed>>,
 }
 
 impl Faults {
-    pub(super) fn set(&self, faults: Vec<Fault>) {
-        let armed = faults.into_iter().map(|fault| (fault, 0)).collect();
-        *self.all.lock().unwrap_or_else(PoisonError::into_inner) = armed;
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Armed>> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn add(&self, fault: Fault) {
-        self.all.lock().unwrap_or_else(PoisonError::into_inner).push((fault, 0));
+    pub(crate) fn set(&self, faults: Vec<Fault>) {
+        *self.lock() = faults.into_iter().map(|fault| Armed { fault, seen: 0, fired: 0 }).collect();
+    }
+
+    pub(crate) fn add(&self, fault: Fault) {
+        self.lock().push(Armed { fault, seen: 0, fired: 0 });
+    }
+
+    pub(crate) fn list(&self) -> Vec<Armed> {
+        self.lock().clone()
+    }
+
+    /// Whether one is set for an order.
+    pub(super) fn any_for_an_order(&self) -> bool {
+        self.lock().iter().any(|armed| armed.fault.order.is_some())
     }
 
     /// The first fault that fires at this occasion. Every fault that the occasion suits counts it.
-    pub(super) fn fire(&self, occasion: Occasion, function: Option<Function>) -> Option<Action> {
-        let mut fired = None;
-        for (fault, seen) in self.all.lock().unwrap_or_else(PoisonError::into_inner).iter_mut() {
-            let here = fault.function.is_none() || fault.function == function;
-            let suits = here && fault.action.occasion() == occasion && fault.action.suits(function);
+    pub(super) fn fire<'a>(&self, occasion: Occasion, sought: impl Into<Sought<'a>>) -> Option<Action> {
+        let sought = sought.into();
+        let mut action = None;
+        for Armed { fault, seen, fired } in self.lock().iter_mut() {
+            let here = fault.function.is_none() || fault.function == sought.function;
+            let ours = fault.order.is_none() || fault.order.as_deref() == sought.order;
+            let suits = here && ours && fault.action.occasion() == occasion && fault.action.suits(sought.function);
             if !suits {
                 continue;
             }
             *seen = seen.saturating_add(1);
             let first = fault.nth.max(1);
             let within = fault.count.is_none_or(|count| *seen - first.min(*seen) < count);
-            if fired.is_none() && *seen >= first && within {
-                fired = Some(fault.action.clone());
+            if action.is_none() && *seen >= first && within {
+                *fired += 1;
+                action = Some(fault.action.clone());
             }
         }
-        fired
+        action
+    }
+}
+
+/// A fault as it stands in a configuration or in a call of the management API: one key for what goes wrong, the
+/// others for when.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct FaultSpec {
+    /// `close` or `reset`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tcp: Option<String>,
+    /// `close`, `garbage`, `hang`, `alert`, or one of `untrusted`, `expired`, `wrong-name`, `wrong-role`,
+    /// `old-version`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<String>,
+    /// `no-reply`, `cut`, `drip`, `content-type`, `garbage`, `huge`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub http: Option<String>,
+    /// An HTTP status.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub http_status: Option<u16>,
+    /// Where the client is sent to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redirect: Option<String>,
+    /// A member that the response lacks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub missing: Option<String>,
+    /// Subject and reason of a refusal, as in `8.2.6/3.8`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refuse: Option<String>,
+    /// `wrong-transaction-id`, `bad-signature`, `wrong-certificate`, `tamper-segment` or `tamper-mac`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub es9plus: Option<String>,
+    /// Which segment is tampered with, counted from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub segment: Option<usize>,
+    /// The number of bytes of `cut` and `huge`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<usize>,
+    /// The function.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub function: Option<String>,
+    /// The matching id of the order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub order: Option<String>,
+    /// At which occasion it begins, counted from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nth: Option<u32>,
+    /// At how many occasions; all that follow where nothing is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub count: Option<u32>,
+}
+
+/// A description that is no fault.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FaultError {
+    /// Nothing goes wrong, or too much.
+    #[error(
+        "a fault has exactly one of tcp, tls, http, http-status, redirect, missing, refuse and es9plus; this one has {0}"
+    )]
+    Count(usize),
+    /// A word that is not known.
+    #[error("{word:?} is no fault of {layer}: there are {known}")]
+    Word {
+        /// The key.
+        layer: &'static str,
+        /// The word.
+        word: String,
+        /// Those that are known.
+        known: &'static str,
+    },
+}
+
+impl FaultSpec {
+    /// The fault that it describes.
+    pub fn fault(&self) -> Result<Fault, FaultError> {
+        let unknown = |layer, word: &str, known| FaultError::Word { layer, word: word.to_owned(), known };
+        let mut actions = Vec::new();
+        if let Some(word) = &self.tcp {
+            actions.push(match word.as_str() {
+                "close" => Action::TcpClose,
+                "reset" => Action::TcpReset,
+                _ => return Err(unknown("tcp", word, "close and reset")),
+            });
+        }
+        if let Some(word) = &self.tls {
+            actions.push(match word.as_str() {
+                "close" => Action::TlsClose,
+                "garbage" => Action::TlsGarbage,
+                "hang" => Action::TlsHang,
+                // 40 is handshake_failure.
+                "alert" => Action::TlsAlert(40),
+                "untrusted" => Action::TlsFlaw(TlsFlaw::Untrusted),
+                "expired" => Action::TlsFlaw(TlsFlaw::Expired),
+                "wrong-name" => Action::TlsFlaw(TlsFlaw::WrongName),
+                "wrong-role" => Action::TlsFlaw(TlsFlaw::WrongRole),
+                "old-version" => Action::TlsFlaw(TlsFlaw::OldVersion),
+                _ => {
+                    let known = "close, garbage, hang, alert, untrusted, expired, wrong-name, wrong-role, old-version";
+                    return Err(unknown("tls", word, known));
+                }
+            });
+        }
+        if let Some(word) = &self.http {
+            actions.push(match word.as_str() {
+                "no-reply" => Action::HttpNoReply,
+                "cut" => Action::HttpCut { after: self.bytes.unwrap_or(20) },
+                "drip" => Action::HttpDrip { size: 16, pause: Duration::from_millis(20) },
+                "content-type" => Action::HttpContentType,
+                "garbage" => Action::HttpGarbage,
+                "huge" => Action::HttpHuge { bytes: self.bytes.unwrap_or(10_000_000).min(100_000_000) },
+                _ => return Err(unknown("http", word, "no-reply, cut, drip, content-type, garbage and huge")),
+            });
+        }
+        if let Some(status) = self.http_status {
+            if !(200..=599).contains(&status) {
+                return Err(unknown("http-status", &status.to_string(), "200 to 599"));
+            }
+            actions.push(Action::HttpStatus { status, body: "a fault of the lab\n".into() });
+        }
+        if let Some(to) = &self.redirect {
+            actions.push(Action::HttpRedirect(to.clone().into()));
+        }
+        if let Some(name) = &self.missing {
+            actions.push(Action::HttpMissing(name.clone().into()));
+        }
+        if let Some(codes) = &self.refuse {
+            let codes_of = |text: &str| {
+                let (subject, reason) = text.split_once('/')?;
+                let numbers = |text: &str| !text.is_empty() && text.split('.').all(|part| part.parse::<u16>().is_ok());
+                (numbers(subject) && numbers(reason)).then(|| (subject.to_owned(), reason.to_owned()))
+            };
+            let (subject, reason) =
+                codes_of(codes).ok_or_else(|| unknown("refuse", codes, "subject and reason, as in 8.2.6/3.8"))?;
+            actions.push(Action::Refuse(StatusError::new(subject, reason, "a fault of the lab")));
+        }
+        if let Some(word) = &self.es9plus {
+            let segment = self.segment.unwrap_or(1);
+            actions.push(match word.as_str() {
+                "wrong-transaction-id" => Action::WrongTransactionId,
+                "bad-signature" => Action::BadSignature,
+                "wrong-certificate" => Action::WrongCertificate,
+                "tamper-segment" => Action::TamperSegment { segment, part: SegmentPart::Data },
+                "tamper-mac" => Action::TamperSegment { segment, part: SegmentPart::Mac },
+                _ => {
+                    let known = "wrong-transaction-id, bad-signature, wrong-certificate, tamper-segment, tamper-mac";
+                    return Err(unknown("es9plus", word, known));
+                }
+            });
+        }
+        let function = match &self.function {
+            None => None,
+            Some(name) => Some(Function::named(name).ok_or_else(|| {
+                let known = "initiateAuthentication, authenticateClient, getBoundProfilePackage, \
+                             handleNotification and cancelSession";
+                unknown("function", name, known)
+            })?),
+        };
+        let count = actions.len();
+        match (actions.pop(), count) {
+            (Some(action), 1) => {
+                Ok(Fault { action, function, order: self.order.clone(), nth: self.nth.unwrap_or(1), count: self.count })
+            }
+            _ => Err(FaultError::Count(count)),
+        }
     }
 }
 

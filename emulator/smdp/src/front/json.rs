@@ -10,84 +10,10 @@ use base64::{alphabet, prelude::BASE64_STANDARD};
 use rsp::TransactionId;
 use serde_json::{Map, Value, json};
 
-use crate::server::{
-    AuthenticateClientOk, BoundProfilePackageOk, InitiateAuthentication, InitiateAuthenticationOk, Notified, Smdp,
-};
+use crate::server::{Answer, Request, Smdp};
 use crate::status::{Status, StatusError};
 
-/// The functions of ES9+ (SGP.22 §5.6, §6.5.2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Function {
-    /// initiateAuthentication
-    InitiateAuthentication,
-    /// authenticateClient
-    AuthenticateClient,
-    /// getBoundProfilePackage
-    GetBoundProfilePackage,
-    /// handleNotification
-    HandleNotification,
-    /// cancelSession
-    CancelSession,
-}
-
-impl Function {
-    /// All of them.
-    pub const ALL: [Function; 5] = [
-        Function::InitiateAuthentication,
-        Function::AuthenticateClient,
-        Function::GetBoundProfilePackage,
-        Function::HandleNotification,
-        Function::CancelSession,
-    ];
-
-    /// The name, as in the path.
-    pub fn name(self) -> &'static str {
-        match self {
-            Function::InitiateAuthentication => "initiateAuthentication",
-            Function::AuthenticateClient => "authenticateClient",
-            Function::GetBoundProfilePackage => "getBoundProfilePackage",
-            Function::HandleNotification => "handleNotification",
-            Function::CancelSession => "cancelSession",
-        }
-    }
-
-    /// The function with this name.
-    pub fn named(name: &str) -> Option<Self> {
-        Function::ALL.into_iter().find(|function| function.name() == name)
-    }
-}
-
-impl std::fmt::Display for Function {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// What a function has come to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer {
-    /// Of initiateAuthentication.
-    InitiateAuthentication(InitiateAuthenticationOk),
-    /// Of authenticateClient.
-    AuthenticateClient(AuthenticateClientOk),
-    /// Of getBoundProfilePackage.
-    BoundProfilePackage(BoundProfilePackageOk),
-    /// Of handleNotification: there is no body.
-    Notified(Notified),
-    /// Of cancelSession.
-    Cancelled,
-}
-
-impl Answer {
-    pub(super) fn transaction_id_mut(&mut self) -> Option<&mut TransactionId> {
-        match self {
-            Answer::InitiateAuthentication(ok) => Some(&mut ok.transaction_id),
-            Answer::AuthenticateClient(ok) => Some(&mut ok.transaction_id),
-            Answer::BoundProfilePackage(ok) => Some(&mut ok.transaction_id),
-            Answer::Notified(_) | Answer::Cancelled => None,
-        }
-    }
-}
+pub use crate::server::Function;
 
 /// Clients differ in whether they pad Base64.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -96,18 +22,45 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 );
 
 /// The members of a request.
-struct Request(Map<String, Value>);
+pub(super) struct Members(Map<String, Value>);
 
-impl Request {
-    fn parse(body: &[u8]) -> Result<Self, StatusError> {
+impl Members {
+    pub(super) fn parse(body: &[u8]) -> Result<Self, StatusError> {
         match serde_json::from_slice(body) {
-            Ok(Value::Object(members)) => Ok(Request(members)),
+            Ok(Value::Object(members)) => Ok(Members(members)),
             Ok(_) => Err(Status::Malformed.with("the body is no JSON object")),
             Err(error) => Err(Status::Malformed.with(format!("the body is no JSON: {error}"))),
         }
     }
 
-    fn text(&self, name: &str) -> Result<&str, StatusError> {
+    /// A member that is an object, with its members.
+    pub(super) fn object(&self, name: &str) -> Result<Members, StatusError> {
+        match self.0.get(name) {
+            Some(Value::Object(members)) => Ok(Members(members.clone())),
+            Some(_) => Err(Status::Malformed.with(format!("{name} is no object"))),
+            None => Err(Status::ElementMissing.with(format!("{name} is missing"))),
+        }
+    }
+
+    /// A member that may be absent, or null.
+    pub(super) fn optional_text(&self, name: &str) -> Result<Option<&str>, StatusError> {
+        match self.0.get(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(_) => self.text(name).map(Some),
+        }
+    }
+
+    /// A flag that may be absent.
+    pub(super) fn flag(&self, name: &str) -> Result<Option<bool>, StatusError> {
+        match self.0.get(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::Bool(flag)) => Ok(Some(*flag)),
+            Some(Value::String(text)) if text == "true" || text == "false" => Ok(Some(text == "true")),
+            Some(_) => Err(Status::Malformed.with(format!("{name} is neither true nor false"))),
+        }
+    }
+
+    pub(super) fn text(&self, name: &str) -> Result<&str, StatusError> {
         match self.0.get(name) {
             Some(Value::String(text)) => Ok(text),
             Some(_) => Err(Status::Malformed.with(format!("{name} is no string"))),
@@ -121,45 +74,73 @@ impl Request {
     }
 }
 
-/// Calls a function of the server with the body of a request.
-pub fn call(smdp: &mut Smdp, function: Function, body: &[u8], now: i64) -> Result<Answer, StatusError> {
-    let request = Request::parse(body)?;
-    match function {
-        Function::InitiateAuthentication => {
-            let (challenge, info) = (request.binary("euiccChallenge")?, request.binary("euiccInfo1")?);
-            let request = InitiateAuthentication {
-                euicc_challenge: &challenge,
-                euicc_info1: &info,
-                smdp_address: request.text("smdpAddress")?,
-            };
-            smdp.initiate_authentication(request, now).map(Answer::InitiateAuthentication)
-        }
+/// Reads the body of a request.
+pub fn parse(function: Function, body: &[u8]) -> Result<Request, StatusError> {
+    let members = Members::parse(body)?;
+    // What is no transaction id is none of a session.
+    let transaction_id = || {
+        let text = members.text("transactionId")?;
+        TransactionId::parse(text)
+            .map_err(|_| Status::TransactionUnknown.with(format!("{text:?} is the transaction id of no session")))
+    };
+    Ok(match function {
+        Function::InitiateAuthentication => Request::InitiateAuthentication {
+            euicc_challenge: members.binary("euiccChallenge")?,
+            euicc_info1: members.binary("euiccInfo1")?,
+            // An SM-DS may be called by the one name or by the other (SGP.22 §6.5.2.1, §6.5.2.6).
+            address: match members.optional_text("smdsAddress")? {
+                Some(text) => text.to_owned(),
+                None => members.text("smdpAddress")?.to_owned(),
+            },
+        },
         Function::AuthenticateClient => {
-            let response = request.binary("authenticateServerResponse")?;
-            let transaction_id = request.text("transactionId")?;
-            smdp.authenticate_client(transaction_id, &response, now).map(Answer::AuthenticateClient)
+            let response = members.binary("authenticateServerResponse")?;
+            Request::AuthenticateClient { transaction_id: transaction_id()?, response }
         }
         Function::GetBoundProfilePackage => {
-            let response = request.binary("prepareDownloadResponse")?;
-            let transaction_id = request.text("transactionId")?;
-            smdp.get_bound_profile_package(transaction_id, &response, now).map(Answer::BoundProfilePackage)
+            let response = members.binary("prepareDownloadResponse")?;
+            Request::GetBoundProfilePackage { transaction_id: transaction_id()?, response }
         }
         Function::HandleNotification => {
-            let notification = request.binary("pendingNotification")?;
-            smdp.handle_notification(&notification, now).map(Answer::Notified)
+            Request::HandleNotification { pending_notification: members.binary("pendingNotification")? }
         }
         Function::CancelSession => {
-            let response = request.binary("cancelSessionResponse")?;
-            let transaction_id = request.text("transactionId")?;
-            smdp.cancel_session(transaction_id, &response, now).map(|()| Answer::Cancelled)
+            let response = members.binary("cancelSessionResponse")?;
+            Request::CancelSession { transaction_id: transaction_id()?, response }
         }
-    }
+    })
+}
+
+/// Calls a function of the server with the body of a request, all steps at once.
+pub fn call(smdp: &mut Smdp, function: Function, body: &[u8], now: i64) -> Result<Answer, StatusError> {
+    smdp.perform(parse(function, body)?, now)
+}
+
+/// The header of a response of success, or of one without anything else.
+pub(super) fn success() -> Value {
+    json!({ "functionExecutionStatus": { "status": "Executed-Success" } })
+}
+
+/// The body of a response of failure (SGP.22 §6.5.1.4).
+pub(super) fn failure(status: &StatusError) -> Value {
+    json!({
+        "header": {
+            "functionExecutionStatus": {
+                "status": "Failed",
+                "statusCodeData": {
+                    "subjectCode": status.subject,
+                    "reasonCode": status.reason,
+                    "message": status.message,
+                },
+            },
+        },
+    })
 }
 
 /// The body of the response (SGP.22 §6.5.1.4); `None` for a notification, whose response is empty.
 pub fn encode(answer: &Result<Answer, StatusError>) -> Option<Vec<u8>> {
     let base64 = |bytes: &[u8]| BASE64_STANDARD.encode(bytes);
-    let success = json!({ "functionExecutionStatus": { "status": "Executed-Success" } });
+    let success = success();
     let body = match answer {
         Ok(Answer::Notified(_)) => return None,
         Ok(Answer::InitiateAuthentication(ok)) => json!({
@@ -178,24 +159,24 @@ pub fn encode(answer: &Result<Answer, StatusError>) -> Option<Vec<u8>> {
             "smdpSignature2": base64(&ok.smdp_signature2),
             "smdpCertificate": base64(&ok.smdp_certificate),
         }),
+        Ok(Answer::Events(ok)) => {
+            let entries = ok
+                .entries
+                .iter()
+                .map(|entry| json!({ "eventId": entry.event_id, "rspServerAddress": entry.rsp_server_address }));
+            json!({
+                "header": success,
+                "transactionId": ok.transaction_id.to_string(),
+                "eventEntries": entries.collect::<Vec<_>>(),
+            })
+        }
         Ok(Answer::BoundProfilePackage(ok)) => json!({
             "header": success,
             "transactionId": ok.transaction_id.to_string(),
             "boundProfilePackage": base64(&ok.bound_profile_package),
         }),
         Ok(Answer::Cancelled) => json!({ "header": success }),
-        Err(status) => json!({
-            "header": {
-                "functionExecutionStatus": {
-                    "status": "Failed",
-                    "statusCodeData": {
-                        "subjectCode": status.subject,
-                        "reasonCode": status.reason,
-                        "message": status.message,
-                    },
-                },
-            },
-        }),
+        Err(status) => failure(status),
     };
     Some(body.to_string().into_bytes())
 }

@@ -52,6 +52,11 @@ pub trait Observer: Send + Sync {
         let _ = reason;
     }
 
+    /// Something that was to be sent to another server was given up, for this reason.
+    fn undelivered(&self, reason: &str) {
+        let _ = reason;
+    }
+
     /// Something has happened on the server.
     fn event(&self, event: &SmdpEvent) {
         let _ = event;

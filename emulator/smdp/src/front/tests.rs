@@ -437,14 +437,15 @@ fn packages_that_are_tampered_with() {
 #[test]
 fn altering_what_is_not_there_changes_nothing() {
     let mut answer = Answer::Cancelled;
-    for action in [Action::WrongTransactionId, Action::BadSignature, Action::TcpClose] {
-        assert!(!action.alter(&mut answer));
+    let backend = Backend::Smdp(Arc::new(Mutex::new(smdp())));
+    for action in [Action::WrongTransactionId, Action::BadSignature, Action::WrongCertificate, Action::TcpClose] {
+        assert!(!action.alter(&mut answer, &backend));
     }
     let transaction_id = rsp::TransactionId::from_bytes(&[1]).unwrap();
     let bound_profile_package = vec![0xBF, 0x36, 0x00];
     let mut answer = Answer::BoundProfilePackage(BoundProfilePackageOk { transaction_id, bound_profile_package });
     let tamper = Action::TamperSegment { segment: 1, part: SegmentPart::Mac };
-    assert!(!tamper.alter(&mut answer) && !Action::BadSignature.alter(&mut answer));
+    assert!(!tamper.alter(&mut answer, &backend) && !Action::BadSignature.alter(&mut answer, &backend));
 }
 
 #[test]

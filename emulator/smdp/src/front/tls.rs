@@ -1,8 +1,10 @@
 //! TLS of the HTTPS front.
 
 use openssl::error::ErrorStack;
-use openssl::ssl::{SslAcceptor, SslMethod, SslVersion};
+use openssl::ssl::{SslAcceptor, SslAcceptorBuilder, SslMethod, SslVerifyMode, SslVersion};
 use openssl::x509::X509;
+use openssl::x509::store::X509StoreBuilder;
+use rsp::cert::Certificate;
 use rsp::crypto::Curve;
 
 use crate::server::Identity;
@@ -10,8 +12,37 @@ use crate::server::Identity;
 /// The cipher suites of TLS 1.2 (SGP.22 §2.6.6: ECDHE-ECDSA with AES-128, GCM or CBC with SHA-256).
 const CIPHERS: &str = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-AES128-SHA256";
 
-/// A server certificate with what TLS needs beside it.
-pub(super) fn acceptor(identity: &Identity) -> Result<SslAcceptor, ErrorStack> {
+/// A server certificate with what TLS needs beside it. Clients may show a certificate where it can be verified; one
+/// that cannot be ends the handshake.
+pub(super) fn acceptor(identity: &Identity, client_ca: &[Certificate]) -> Result<SslAcceptor, ErrorStack> {
+    let mut builder = builder(identity)?;
+    if !client_ca.is_empty() {
+        let mut store = X509StoreBuilder::new()?;
+        for ci in client_ca {
+            let ci = X509::from_der(ci.der())?;
+            builder.add_client_ca(&ci)?;
+            store.add_cert(ci)?;
+        }
+        builder.set_verify_cert_store(store.build())?;
+        builder.set_verify(SslVerifyMode::PEER);
+        // Sessions are not resumed, but OpenSSL asks for a name as soon as certificates of clients are verified.
+        builder.set_session_id_context(b"esimlab")?;
+    }
+    Ok(builder.build())
+}
+
+/// The same with nothing but TLS 1.0, which no client should take.
+pub(super) fn old_version(identity: &Identity) -> Result<SslAcceptor, ErrorStack> {
+    let mut builder = builder(identity)?;
+    // Security level 0 allows the signatures with SHA-1 that this version is made of.
+    builder.set_security_level(0);
+    builder.set_min_proto_version(Some(SslVersion::TLS1))?;
+    builder.set_max_proto_version(Some(SslVersion::TLS1))?;
+    builder.set_cipher_list("ECDHE-ECDSA-AES128-SHA@SECLEVEL=0")?;
+    Ok(builder.build())
+}
+
+fn builder(identity: &Identity) -> Result<SslAcceptorBuilder, ErrorStack> {
     let mut builder = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server())?;
     builder.set_certificate(&*X509::from_der(identity.certificate.der())?)?;
     builder.set_private_key(identity.key.as_pkey())?;
@@ -31,5 +62,5 @@ pub(super) fn acceptor(identity: &Identity) -> Result<SslAcceptor, ErrorStack> {
     builder.set_groups_list(groups)?;
     // A download has one connection: tickets to resume it with are never used.
     builder.set_num_tickets(0)?;
-    Ok(builder.build())
+    Ok(builder)
 }

@@ -1,8 +1,12 @@
 //! What an SM-DP+ is told when it is made.
 
+use std::collections::BTreeMap;
+
 use rsp::cert::{CertError, Certificate};
 use rsp::crypto::PrivateKey;
 use rsp::{Oid, Version};
+
+use crate::profile::ProfileSpec;
 
 /// A certificate and its private key.
 #[derive(Debug, Clone)]
@@ -51,6 +55,24 @@ pub struct SmdpConfig {
     pub rebind: bool,
     /// The host id in the key derivation, 1 to 16 bytes.
     pub host_id: Vec<u8>,
+    /// Whether card and device are checked against the profile before it is handed out.
+    pub eligibility: bool,
+    /// Whether the operators are told of the progress of downloads (ES2+ handleDownloadProgressInfo).
+    pub progress: bool,
+    /// The profile types by which operators order, with the description that the profiles of each are made from,
+    /// counted up for every order.
+    pub profile_types: BTreeMap<String, ProfileType>,
+}
+
+/// Profiles that are made to order.
+#[derive(Debug, Clone)]
+pub struct ProfileType {
+    /// The first of them.
+    pub template: ProfileSpec,
+    /// The operator that may order it; any if `None`.
+    pub owner: Option<String>,
+    /// How many there are; `None` when there is no end.
+    pub stock: Option<u32>,
 }
 
 impl SmdpConfig {
@@ -69,6 +91,9 @@ impl SmdpConfig {
             replace_session_keys: false,
             rebind: true,
             host_id: b"esimlab".to_vec(),
+            eligibility: true,
+            progress: false,
+            profile_types: BTreeMap::new(),
         }
     }
 }

@@ -1,9 +1,11 @@
 use pki::{CertificateSpec, Pki, PkiSpec};
 use proptest::prelude::*;
-use rsp::crypto::{PrivateKey, SeededRandom};
-use rsp::es10::auth::AuthenticateErrorCode;
-use rsp::es10::download::{DownloadErrorCode, StoreMetadata};
+use rsp::crypto::{Curve, PrivateKey, SeededRandom};
+use rsp::es10::auth::{AuthenticateErrorCode, AuthenticateServerResponse, ServerSigned1};
+use rsp::es10::download::{CancelSessionResponse, DownloadErrorCode, PrepareDownloadResponse, StoreMetadata};
+use rsp::es10::info::EuiccInfo1;
 use rsp::es10::notification::NotificationEvent;
+use rsp::tlv::encode;
 use rsp::{Oid, Version};
 
 use super::*;

@@ -305,7 +305,7 @@ async fn answer(State(front): State<Arc<Front>>, request: Request) -> Response {
     let function = path.strip_prefix(ES9PLUS).and_then(Function::named);
     let body = to_bytes(body, front.options.body_limit).await;
     let began = Instant::now();
-    let request_length = body.as_ref().map_or(0, Bytes::len);
+    let request = body.as_ref().map(Bytes::clone).unwrap_or_default();
 
     let reply = match (function, body) {
         (None, _) => Some(Reply::plain(StatusCode::NOT_FOUND, "this is no function of ES9+\n")),
@@ -319,7 +319,9 @@ async fn answer(State(front): State<Arc<Front>>, request: Request) -> Response {
     observer.exchange(&Exchange {
         path,
         function,
-        request_length,
+        request_length: request.len(),
+        request,
+        response: reply.as_ref().and_then(|reply| reply.body.clone()).map(Bytes::from).unwrap_or_default(),
         http_status: reply.as_ref().map(|reply| reply.status.as_u16()),
         response_length: reply.as_ref().and_then(|reply| reply.body.as_ref()).map_or(0, Vec::len),
         refused: reply.as_ref().and_then(|reply| reply.refused.clone()),

@@ -84,7 +84,7 @@ const NAMES: &[Name] = &[
     // §5.5
     ('*', ANY, 0xBF36, "boundProfilePackage"),
     ('*', ANY, 0xBF23, "initialiseSecureChannel"),
-    ('*', 0xBF23, 0x02, "remoteOpId"),
+    ('*', 0xBF23, 0x82, "remoteOpId"),
     ('*', 0xBF23, 0x80, "transactionId"),
     ('*', 0xBF23, 0xA6, "controlRefTemplate"),
     ('*', 0xBF23, 0x5F49, "smdpOtpk"),
@@ -253,8 +253,8 @@ const NAMES_WITHIN: &[(&str, u32, &str)] = &[
     ("cancelSessionResponseOk", 0x30, "euiccCancelSessionSigned"),
     ("cancelSessionResponseOk", 0x5F37, "euiccCancelSessionSignature"),
     ("euiccCancelSessionSigned", 0x80, "transactionId"),
-    ("euiccCancelSessionSigned", 0x06, "smdpOid"),
-    ("euiccCancelSessionSigned", 0x81, "reason"),
+    ("euiccCancelSessionSigned", 0x81, "smdpOid"),
+    ("euiccCancelSessionSigned", 0x82, "reason"),
 ];
 
 /// The name of a function of ES10 or ES8+ by its tag.
@@ -512,7 +512,7 @@ mod tests {
         insta::assert_snapshot!(tree(&first, Side::Request), @r"
         BF36 boundProfilePackage (6 of 1024 bytes; the rest is in other commands)
           BF23 initialiseSecureChannel
-            82: 01
+            82 remoteOpId: 01
         ");
     }
 

@@ -121,7 +121,7 @@ struct ReportFiles {
     #[arg(long, value_name = "FILE")]
     tap: Option<PathBuf>,
 
-    /// Write the APDUs as GSMTAP packets for Wireshark (pcapng)
+    /// Write the APDUs as GSMTAP packets for Wireshark (pcapng); `run` puts the TLS secrets beside it as FILE.keys
     #[arg(long, value_name = "FILE")]
     pcap: Option<PathBuf>,
 }
@@ -269,10 +269,13 @@ fn run_command(args: RunArgs) -> Result<u8, Abort> {
         );
         return Ok(exit::PASSED);
     }
-    let assistant = match args.lpa {
+    let mut assistant = match args.lpa {
         Some(program) => Assistant::program(program),
         None => Assistant::built_in().map_err(|error| Abort::lab(format!("cannot find this program: {error}")))?,
     };
+    if let Some(path) = &args.files.pcap {
+        assistant.tls_secrets = Some(secrets_beside(path)?);
+    }
     let seed = match args.seed {
         Some(seed) => seed,
         None => {
@@ -329,6 +332,18 @@ enum Form {
 
 fn created(path: &Path) -> Result<File, Abort> {
     File::create(path).map_err(|error| Abort::usage(format!("cannot write {}: {error}", path.display())))
+}
+
+/// The file for the TLS secrets that belong to a capture: it begins empty, and only its owner may read it.
+fn secrets_beside(capture: &Path) -> Result<PathBuf, Abort> {
+    use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+    let mut path = std::path::absolute(capture).unwrap_or_else(|_| capture.to_owned()).into_os_string();
+    path.push(".keys");
+    let path = PathBuf::from(path);
+    let file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&path);
+    file.and_then(|file| file.set_permissions(std::fs::Permissions::from_mode(0o600)))
+        .map_err(|error| Abort::usage(format!("cannot write {}: {error}", path.display())))?;
+    Ok(path)
 }
 
 impl Reports {

@@ -185,3 +185,20 @@ fn shards_are_merged_into_one_report() {
     assert_eq!(code, 2);
     assert!(errors.contains("cannot read nowhere.json"), "{errors}");
 }
+
+#[test]
+fn a_capture_has_the_tls_secrets_beside_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let capture = folder.path().join("run.pcapng");
+    let (code, output, errors) = esimlab(&["run", "download/activation-code", "--pcap", capture.to_str().unwrap()]);
+    assert_eq!(code, 0, "{output}{errors}");
+    // The magic number of a pcapng section.
+    assert_eq!(std::fs::read(&capture).unwrap()[..4], [0x0A, 0x0D, 0x0D, 0x0A]);
+    let secrets = std::fs::read_to_string(folder.path().join("run.pcapng.keys")).unwrap();
+    // NSS key log: a label, the client random, the secret.
+    assert!(!secrets.is_empty());
+    for line in secrets.lines() {
+        let words: Vec<&str> = line.split(' ').collect();
+        assert!(words.len() == 3 && words[1].len() == 64, "{line}");
+    }
+}

@@ -10,9 +10,11 @@ use std::sync::Arc;
 use clap::{Args, Parser, Subcommand};
 use rsp::crypto::{Random, SystemRandom};
 
+use crate::report::html::{self, Named};
 use crate::report::json::JsonLines;
+use crate::report::merge::{Input, merge};
 use crate::report::terminal::{Style, Terminal};
-use crate::report::{junit, tap};
+use crate::report::{junit, pcap, tap};
 use crate::runner::assistant::Assistant;
 use crate::runner::result::{RunInfo, RunResult, exit};
 use crate::runner::{Options, Progress, Target, run};
@@ -43,6 +45,10 @@ enum Command {
     Check(CheckArgs),
     /// Tell in words what a scenario does, and why
     Explain(ExplainArgs),
+    /// Join the JSON reports of runs that were split, or made against several targets
+    Merge(MergeArgs),
+    /// Print the JSON Schema of the scenario language, for editors
+    Schema(SchemaArgs),
     /// Wire up a lab and keep it running until Ctrl-C
     Up(crate::up::UpArgs),
     /// Measure how long things take, beside the bare cost of what they are made of
@@ -94,17 +100,49 @@ struct RunArgs {
     #[arg(long, value_name = "PROGRAM")]
     lpa: Option<PathBuf>,
 
-    /// Write the report as JUnit XML
-    #[arg(long, value_name = "FILE")]
-    junit: Option<PathBuf>,
-
     /// Write the report as JSON lines, timelines included
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 
+    #[command(flatten)]
+    files: ReportFiles,
+}
+
+/// The report files that are written when all is done.
+#[derive(Debug, Args)]
+struct ReportFiles {
+    /// Write the report as one HTML page with the timelines as sequence diagrams
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+
+    /// Write the report as JUnit XML
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+
     /// Write the report as TAP 14
     #[arg(long, value_name = "FILE")]
     tap: Option<PathBuf>,
+
+    /// Write the APDUs as GSMTAP packets for Wireshark (pcapng); `run` puts the TLS secrets beside it as FILE.keys
+    #[arg(long, value_name = "FILE")]
+    pcap: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct MergeArgs {
+    /// Files that `run --json` has written; parts of one run are joined, `NAME=FILE` tells different runs apart
+    #[arg(value_name = "[NAME=]FILE", required = true)]
+    reports: Vec<String>,
+
+    #[command(flatten)]
+    files: ReportFiles,
+}
+
+#[derive(Debug, Args)]
+struct SchemaArgs {
+    /// Print the schema of the lines of `run --json` instead
+    #[arg(long)]
+    report: bool,
 }
 
 #[derive(Debug, Args)]
@@ -169,6 +207,12 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run_command(args),
         Command::Check(args) => check(&args.paths),
         Command::Explain(args) => explain_command(&args.scenarios),
+        Command::Merge(args) => merge_command(args),
+        Command::Schema(args) => {
+            let schema = if args.report { crate::schema::report() } else { crate::schema::scenario() };
+            print(&crate::schema::text(&schema));
+            Ok(exit::PASSED)
+        }
         Command::Up(args) => crate::up::run(&args),
         Command::Bench(command) => crate::bench::run(&command),
         Command::Models => models(),
@@ -228,10 +272,13 @@ fn run_command(args: RunArgs) -> Result<u8, Abort> {
         );
         return Ok(exit::PASSED);
     }
-    let assistant = match args.lpa {
+    let mut assistant = match args.lpa {
         Some(program) => Assistant::program(program),
         None => Assistant::built_in().map_err(|error| Abort::lab(format!("cannot find this program: {error}")))?,
     };
+    if let Some(path) = &args.files.pcap {
+        assistant.tls_secrets = Some(secrets_beside(path)?);
+    }
     let seed = match args.seed {
         Some(seed) => seed,
         None => {
@@ -242,12 +289,14 @@ fn run_command(args: RunArgs) -> Result<u8, Abort> {
         }
     };
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    let options = Options { jobs: args.jobs.map_or(processors, usize::from), seed, assistant };
-    let reports = Reports::open(args.junit, args.json, args.tap)?;
+    let shard = args.shard.map(|shard| shard.to_string());
+    let options = Options { jobs: args.jobs.map_or(processors, usize::from), seed, assistant, shard };
+    let json = args.json.map(|path| created(&path)).transpose()?;
+    let reports = Reports::open(args.files)?;
     let runtime = runtime()?;
     runtime.block_on(async {
         tokio::select! {
-            result = run_and_report(Arc::new(crate::runner::emulation::Emulation), scenarios, &options, reports) => {
+            result = run_and_report(Arc::new(crate::runner::emulation::Emulation), scenarios, &options, json, reports) => {
                 result.map(|result| result.exit_code())
             }
             // What was running is taken down as the future is dropped.
@@ -272,53 +321,113 @@ pub(crate) async fn ended_from_outside() -> u8 {
 
 /// The report files, opened before anything is run: a name that cannot be written is told at once.
 struct Reports {
-    junit: Option<(PathBuf, File)>,
-    json: Option<File>,
-    tap: Option<(PathBuf, File)>,
+    files: Vec<(Form, PathBuf, File)>,
+}
+
+/// The form of a report file.
+#[derive(Debug, Clone, Copy)]
+enum Form {
+    Html,
+    JUnit,
+    Tap,
+    Pcap,
+}
+
+fn created(path: &Path) -> Result<File, Abort> {
+    File::create(path).map_err(|error| Abort::usage(format!("cannot write {}: {error}", path.display())))
+}
+
+/// The file for the TLS secrets that belong to a capture: it begins empty, and only its owner may read it.
+fn secrets_beside(capture: &Path) -> Result<PathBuf, Abort> {
+    use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+    let mut path = std::path::absolute(capture).unwrap_or_else(|_| capture.to_owned()).into_os_string();
+    path.push(".keys");
+    let path = PathBuf::from(path);
+    let file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&path);
+    file.and_then(|file| file.set_permissions(std::fs::Permissions::from_mode(0o600)))
+        .map_err(|error| Abort::usage(format!("cannot write {}: {error}", path.display())))?;
+    Ok(path)
 }
 
 impl Reports {
-    fn open(junit: Option<PathBuf>, json: Option<PathBuf>, tap: Option<PathBuf>) -> Result<Self, Abort> {
-        let open = |path: Option<PathBuf>| {
-            path.map(|path| match File::create(&path) {
-                Ok(file) => Ok((path, file)),
-                Err(error) => Err(Abort::usage(format!("cannot write {}: {error}", path.display()))),
-            })
-            .transpose()
-        };
-        Ok(Reports { junit: open(junit)?, json: open(json)?.map(|(_, file)| file), tap: open(tap)? })
+    fn open(files: ReportFiles) -> Result<Self, Abort> {
+        let ReportFiles { html, junit, tap, pcap } = files;
+        let wanted = [(Form::Html, html), (Form::JUnit, junit), (Form::Tap, tap), (Form::Pcap, pcap)];
+        let files = wanted.into_iter().filter_map(|(form, path)| Some((form, path?))).map(|(form, path)| {
+            let file = created(&path)?;
+            Ok((form, path, file))
+        });
+        Ok(Reports { files: files.collect::<Result<_, Abort>>()? })
     }
 
-    fn write(self, result: &RunResult) -> Result<(), Abort> {
-        let failed = |path: &Path, error: &dyn std::fmt::Display| {
-            Abort::lab(format!("cannot write the report {}: {error}", path.display()))
-        };
-        if let Some((path, mut file)) = self.junit {
-            let text = junit::render(result).map_err(|error| failed(&path, &error))?;
-            file.write_all(text.as_bytes()).map_err(|error| failed(&path, &error))?;
-        }
-        if let Some((path, mut file)) = self.tap {
-            file.write_all(tap::render(result).as_bytes()).map_err(|error| failed(&path, &error))?;
+    fn write(self, runs: &[Named]) -> Result<(), Abort> {
+        for (form, path, mut file) in self.files {
+            let failed = |error: &dyn std::fmt::Display| {
+                Abort::lab(format!("cannot write the report {}: {error}", path.display()))
+            };
+            let bytes = match form {
+                Form::Html => html::render(runs).into_bytes(),
+                Form::JUnit => junit::render(runs).map_err(|error| failed(&error))?.into_bytes(),
+                Form::Tap => tap::render(runs).into_bytes(),
+                Form::Pcap => pcap::render(runs),
+            };
+            file.write_all(&bytes).map_err(|error| failed(&error))?;
         }
         Ok(())
     }
+}
+
+// merge
+
+fn merge_command(args: MergeArgs) -> Result<u8, Abort> {
+    let inputs: Vec<Input> = args.reports.iter().map(|report| input(report)).collect::<Result<_, _>>()?;
+    let merged = merge(&inputs).map_err(|error| Abort::usage(error.to_string()))?;
+    let reports = Reports::open(args.files)?;
+    for named in &merged.runs {
+        let ids = named.run.scenarios.iter().map(|scenario| scenario.id.as_str());
+        if merged.runs.len() > 1 {
+            print(&format!("== {}\n", named.name));
+        }
+        let mut terminal = Terminal::begin(io::stdout(), Style::of_stdout(), &named.run.info, ids)?;
+        for scenario in &named.run.scenarios {
+            drop(terminal.finished(scenario));
+        }
+        drop(terminal.end(&named.run));
+    }
+    reports.write(&merged.runs)?;
+    for missing in &merged.missing {
+        let _ = writeln!(io::stderr(), "esimlab: {missing}");
+    }
+    Ok(merged.exit_code())
+}
+
+/// A report file to be merged, `NAME=FILE` or `FILE`. A file whose name has a `=` in it is taken as it is.
+fn input(text: &str) -> Result<Input, Abort> {
+    let (name, file) = match text.split_once('=') {
+        Some((name, file)) if !Path::new(text).exists() => (Some(name.to_owned()), file),
+        _ => (None, text),
+    };
+    let text = std::fs::read_to_string(file).map_err(|error| Abort::usage(format!("cannot read {file}: {error}")))?;
+    Ok(Input { name, file: file.to_owned(), text })
 }
 
 async fn run_and_report<T: Target>(
     target: Arc<T>,
     scenarios: Vec<LoadedScenario>,
     options: &Options,
-    mut reports: Reports,
+    json: Option<File>,
+    reports: Reports,
 ) -> Result<RunResult, Abort> {
     let info = RunInfo {
         seed: options.seed,
         scenarios: scenarios.len(),
         jobs: options.jobs,
         lpa: options.assistant.name.clone(),
+        shard: options.shard.clone(),
     };
     let ids: Vec<String> = scenarios.iter().map(|loaded| loaded.id.clone()).collect();
     let mut terminal = Terminal::begin(io::stdout(), Style::of_stdout(), &info, ids.iter().map(String::as_str))?;
-    let mut json = reports.json.take().map(|file| JsonLines::begin(file, &info)).transpose()?;
+    let mut json = json.map(|file| JsonLines::begin(file, &info)).transpose()?;
     // A report that cannot be written does not end the run; it is told at the end. A terminal that nobody reads any
     // more is no mistake: the exit code tells what came of the run.
     let mut written: io::Result<()> = Ok(());
@@ -337,8 +446,12 @@ async fn run_and_report<T: Target>(
     if let Some(mut json) = json {
         json.end(&result)?;
     }
-    reports.write(&result)?;
-    Ok(result)
+    let [Named { run, .. }] = {
+        let runs = [Named { name: result.info.lpa.clone(), run: result }];
+        reports.write(&runs)?;
+        runs
+    };
+    Ok(run)
 }
 
 // check, explain, models

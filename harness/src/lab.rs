@@ -39,6 +39,9 @@ pub const DEFAULT_MODEL: &str = "RM500Q-GL";
 /// The EID of a lab that is not told another one: that of the SGP.26 test card.
 pub const DEFAULT_EID: &str = "89049032123451234512345678901235";
 
+/// The longest HTTP body that goes into the timeline.
+const KEPT_BODY: usize = 256 * 1024;
+
 /// Where a lab gets the time from, Unix seconds.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
 
@@ -643,6 +646,15 @@ impl Lab {
     }
 }
 
+impl Drop for Lab {
+    /// Closes the card's store before anything else can ask for it: the modem's tasks, which share the card, end a
+    /// moment later. Whatever they still send goes to a card that keeps nothing.
+    fn drop(&mut self) {
+        let blank = Euicc::new(CardConfig::new(self.eid, Vec::new()), Box::new(SystemRandom));
+        drop(std::mem::replace(&mut *self.card(), blank));
+    }
+}
+
 /// The system's time, Unix seconds.
 pub fn system_time() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -712,6 +724,9 @@ struct ServerWatch {
 
 impl smdp::front::Observer for ServerWatch {
     fn exchange(&self, exchange: &Exchange) {
+        let text = |body: &[u8]| {
+            std::str::from_utf8(body).ok().filter(|body| (1..=KEPT_BODY).contains(&body.len())).map(str::to_owned)
+        };
         let refused = exchange.refused.as_ref();
         self.timeline.http(Http {
             function: exchange.function.map(|function| function.name().to_owned()).unwrap_or_default(),
@@ -721,6 +736,8 @@ impl smdp::front::Observer for ServerWatch {
             reason: refused.map(|status| status.reason.to_string()),
             request_bytes: exchange.request_length,
             response_bytes: exchange.response_length,
+            request: text(&exchange.request),
+            response: text(&exchange.response),
             duration: exchange.duration,
         });
     }

@@ -11,5 +11,6 @@ pub mod lab;
 pub mod report;
 pub mod runner;
 pub mod scenario;
+pub mod schema;
 pub mod timeline;
 pub mod up;

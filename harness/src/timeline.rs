@@ -12,11 +12,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use euicc::CardEvent;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tokio::sync::watch;
 
 /// Who saw an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// The LPA.
@@ -45,7 +45,7 @@ impl Role {
 }
 
 /// Which way a line of the AT dialogue went (V.250's names for the two ends).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Direction {
     /// From the host (DTE) to the modem (DCE): a command.
@@ -55,7 +55,7 @@ pub enum Direction {
 }
 
 /// What happened.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Kind {
     /// A line on one of the modem's ports.
@@ -70,10 +70,10 @@ pub enum Kind {
     /// A command to the card and its answer.
     Apdu {
         /// The command as the card received it.
-        #[serde(serialize_with = "hexadecimal")]
+        #[serde(serialize_with = "hexadecimal", deserialize_with = "from_hexadecimal")]
         command: Vec<u8>,
         /// Response data and status word.
-        #[serde(serialize_with = "hexadecimal")]
+        #[serde(serialize_with = "hexadecimal", deserialize_with = "from_hexadecimal")]
         response: Vec<u8>,
     },
     /// A request to the server and its answer.
@@ -84,7 +84,7 @@ pub enum Kind {
         /// In a few words, `profile installed`.
         text: String,
         /// The particulars, `iccid` = `8944...`.
-        #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         fields: BTreeMap<Cow<'static, str>, String>,
     },
     /// A fault has fired.
@@ -107,7 +107,7 @@ pub enum Kind {
 }
 
 /// A request to the server and its answer.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Http {
     /// The function of ES9+ (`authenticateClient`), as far as the path names one.
     pub function: String,
@@ -125,16 +125,22 @@ pub struct Http {
     pub request_bytes: usize,
     /// The length of the response body in bytes.
     pub response_bytes: usize,
+    /// The request body, where it is text: for the decoded view of a report.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
+    /// The response body, where it is text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response: Option<String>,
     /// How long the server took.
-    #[serde(rename = "duration_micros", serialize_with = "microseconds")]
+    #[serde(rename = "duration_micros", serialize_with = "microseconds", deserialize_with = "from_microseconds")]
     pub duration: Duration,
 }
 
 /// One event of a [`Timeline`].
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Event {
     /// When, since the timeline began.
-    #[serde(rename = "micros", serialize_with = "microseconds")]
+    #[serde(rename = "micros", serialize_with = "microseconds", deserialize_with = "from_microseconds")]
     pub at: Duration,
     /// Who saw it.
     pub role: Role,
@@ -145,6 +151,15 @@ pub struct Event {
 
 fn hexadecimal<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&rsp::ids::to_hex(bytes))
+}
+
+fn from_hexadecimal<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    rsp::ids::from_hex(&text).ok_or_else(|| serde::de::Error::custom("these are no bytes in hexadecimal"))
+}
+
+fn from_microseconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    u64::deserialize(deserializer).map(Duration::from_micros)
 }
 
 fn microseconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
@@ -523,6 +538,8 @@ mod tests {
             reason: Some("3.8".to_owned()),
             request_bytes: 3000,
             response_bytes: 150,
+            request: None,
+            response: None,
             duration: Duration::from_micros(2500),
         };
         let events = [

@@ -35,7 +35,7 @@ fn all_scenarios_of_the_project_are_read_without_a_word() {
 fn each_scenario_of_the_project_says_why_and_where_from() {
     let (_, list, _) = esimlab(&["run", "--list"]);
     let ids: Vec<&str> = list.lines().filter_map(|line| line.split_whitespace().next()).collect();
-    assert!(ids.len() >= 9, "{list}");
+    assert!(ids.len() >= 120, "{list}");
     for id in ids {
         let (code, text, _) = esimlab(&["explain", id]);
         assert_eq!(code, 0, "{id}");
@@ -136,4 +136,69 @@ fn a_pki_is_made_once() {
     let (code, _, errors) = esimlab(&["pki", "new", &pki]);
     assert_eq!(code, 2);
     assert!(errors.contains("not empty"), "{errors}");
+}
+
+/// A folder with a scenario that passes and one that fails.
+fn two_scenarios() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("scenarios")).unwrap();
+    for (name, reply) in [("good", "OK"), ("wrong", "MAYBE")] {
+        let text = format!(
+            "format = 1\ntitle = '{name}'\nrefs = ['V.250, chapter 5']\n[[step]]\nat = 'AT'\nreply = ['{reply}']\n"
+        );
+        std::fs::write(folder.path().join(format!("scenarios/{name}.toml")), text).unwrap();
+    }
+    folder
+}
+
+#[test]
+fn shards_are_merged_into_one_report() {
+    let folder = two_scenarios();
+    let run = |arguments: &[&str]| parts(esimlab_in(folder.path(), arguments));
+    assert_eq!(run(&["run", "--shard", "1/2", "--seed", "5", "--json", "1.json"]).0, 0);
+    assert_eq!(run(&["run", "--shard", "2/2", "--seed", "5", "--json", "2.json"]).0, 1);
+    let (code, output, errors) = run(&[
+        "merge",
+        "1.json",
+        "2.json",
+        "--html",
+        "all.html",
+        "--junit",
+        "all.xml",
+        "--tap",
+        "all.tap",
+        "--pcap",
+        "all.pcapng",
+    ]);
+    assert_eq!((code, errors.as_str()), (1, ""), "{output}");
+    assert!(output.contains("2 scenarios: 1 passed, 1 failed"), "{output}");
+    for (file, part) in [("all.html", "case-0-wrong"), ("all.xml", "name=\"wrong\""), ("all.tap", "not ok 2 - wrong")] {
+        let text = std::fs::read_to_string(folder.path().join(file)).unwrap();
+        assert!(text.contains(part), "{file}: {text}");
+    }
+    // Half of it is no run, and no success.
+    let (code, _, errors) = run(&["merge", "1.json"]);
+    assert_eq!((code, errors.as_str()), (3, "esimlab: lpad: no report of part 2/2\n"));
+    let (code, _, errors) = run(&["merge", "one=1.json", "two=2.json"]);
+    assert_eq!(code, 3, "{errors}");
+    let (code, _, errors) = run(&["merge", "nowhere.json"]);
+    assert_eq!(code, 2);
+    assert!(errors.contains("cannot read nowhere.json"), "{errors}");
+}
+
+#[test]
+fn a_capture_has_the_tls_secrets_beside_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let capture = folder.path().join("run.pcapng");
+    let (code, output, errors) = esimlab(&["run", "download/activation-code", "--pcap", capture.to_str().unwrap()]);
+    assert_eq!(code, 0, "{output}{errors}");
+    // The magic number of a pcapng section.
+    assert_eq!(std::fs::read(&capture).unwrap()[..4], [0x0A, 0x0D, 0x0D, 0x0A]);
+    let secrets = std::fs::read_to_string(folder.path().join("run.pcapng.keys")).unwrap();
+    // NSS key log: a label, the client random, the secret.
+    assert!(!secrets.is_empty());
+    for line in secrets.lines() {
+        let words: Vec<&str> = line.split(' ').collect();
+        assert!(words.len() == 3 && words[1].len() == 64, "{line}");
+    }
 }

@@ -5,29 +5,36 @@
 
 use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
 
+use super::html::Named;
 use super::{plain_failure, printable};
-use crate::runner::result::{RunResult, ScenarioResult, Verdict};
+use crate::runner::result::{ScenarioResult, Verdict};
 use crate::scenario::load::topic;
 
 /// How many lines of the timeline a failure carries with it.
 const TIMELINE_LINES: usize = 200;
 
-/// The report as XML text.
-pub fn render(run: &RunResult) -> Result<String, quick_junit::SerializeError> {
+/// The report as XML text. With several runs the names of the suites begin with theirs.
+pub fn render(runs: &[Named]) -> Result<String, quick_junit::SerializeError> {
     let mut report = Report::new("esimlab");
-    report.set_time(run.duration);
-    let mut topics: Vec<&str> = run.scenarios.iter().map(|scenario| topic(&scenario.id)).collect();
-    topics.sort_unstable();
-    topics.dedup();
-    for name in topics {
-        let mut suite = TestSuite::new(if name.is_empty() { "scenarios" } else { name });
-        suite.add_property(Property::new("seed", run.info.seed.to_string()));
-        suite.add_property(Property::new("lpa", run.info.lpa.as_str()));
-        let of_topic = run.scenarios.iter().filter(|scenario| topic(&scenario.id) == name);
-        let cases: Vec<TestCase> = of_topic.map(case).collect();
-        suite.set_time(cases.iter().filter_map(|case| case.time).sum());
-        suite.add_test_cases(cases);
-        report.add_test_suite(suite);
+    report.set_time(runs.iter().map(|named| named.run.duration).sum());
+    for Named { name: of_run, run } in runs {
+        let mut topics: Vec<&str> = run.scenarios.iter().map(|scenario| topic(&scenario.id)).collect();
+        topics.sort_unstable();
+        topics.dedup();
+        for name in topics {
+            let shown = if name.is_empty() { "scenarios" } else { name };
+            let mut suite = TestSuite::new(match runs.len() {
+                1 => shown.to_owned(),
+                _ => format!("{}: {shown}", printable(of_run)),
+            });
+            suite.add_property(Property::new("seed", run.info.seed.to_string()));
+            suite.add_property(Property::new("lpa", run.info.lpa.as_str()));
+            let of_topic = run.scenarios.iter().filter(|scenario| topic(&scenario.id) == name);
+            let cases: Vec<TestCase> = of_topic.map(case).collect();
+            suite.set_time(cases.iter().filter_map(|case| case.time).sum());
+            suite.add_test_cases(cases);
+            report.add_test_suite(suite);
+        }
     }
     report.to_string()
 }
@@ -90,6 +97,6 @@ mod tests {
 
     #[test]
     fn a_run_as_junit() {
-        insta::assert_snapshot!(render(&run()).unwrap());
+        insta::assert_snapshot!(render(&[Named { name: "lpad".to_owned(), run: run() }]).unwrap());
     }
 }

@@ -1,10 +1,15 @@
-//! Reports: what a run did, for people (a terminal) and for machines (JUnit, JSON lines, TAP).
+//! Reports: what a run did, for people (a terminal, HTML), for machines (JUnit, JSON lines, TAP) and for Wireshark.
 //!
 //! All are views of the same [`RunResult`](crate::runner::result::RunResult); the terminal and the JSON lines are
-//! told as it happens, the others when all is done.
+//! told as it happens, the others when all is done, also from the JSON lines of several runs ([`merge`]).
 
+pub mod decode;
+pub mod html;
 pub mod json;
 pub mod junit;
+pub mod merge;
+pub mod pcap;
+pub mod sequence;
 pub mod tap;
 pub mod terminal;
 

@@ -2,18 +2,26 @@
 
 use std::fmt::Write as _;
 
-use crate::runner::result::{RunResult, ScenarioResult, Verdict};
+use super::html::Named;
+use crate::runner::result::{ScenarioResult, Verdict};
 
-/// The report as text.
-pub fn render(run: &RunResult) -> String {
-    let mut text = format!("TAP version 14\n1..{}\n# seed {}\n", run.scenarios.len(), run.info.seed);
-    for (index, scenario) in run.scenarios.iter().enumerate() {
-        line(&mut text, index + 1, scenario);
+/// The report as text. With several runs the names of the tests begin with theirs.
+pub fn render(runs: &[Named]) -> String {
+    let count: usize = runs.iter().map(|named| named.run.scenarios.len()).sum();
+    let mut text = format!("TAP version 14\n1..{count}\n");
+    let mut number = 0;
+    for Named { name, run } in runs {
+        let prefix = if runs.len() == 1 { String::new() } else { format!("{name}: ") };
+        let _ = writeln!(text, "# {}seed {}", escaped(&prefix), run.info.seed);
+        for scenario in &run.scenarios {
+            number += 1;
+            line(&mut text, number, &prefix, scenario);
+        }
     }
     text
 }
 
-fn line(text: &mut String, number: usize, scenario: &ScenarioResult) {
+fn line(text: &mut String, number: usize, prefix: &str, scenario: &ScenarioResult) {
     // TAP 14: a TODO test that is `ok` is an unexpected pass; one that is `not ok` does not fail the run. For us an
     // unexpected pass fails it, so that it is told as a failure.
     let ok = matches!(scenario.verdict, Verdict::Pass | Verdict::Skipped);
@@ -23,7 +31,7 @@ fn line(text: &mut String, number: usize, scenario: &ScenarioResult) {
         Verdict::ExpectedFailure => format!(" # TODO {reason}"),
         _ => String::new(),
     };
-    let name = format!("{}: {}", scenario.id, scenario.title);
+    let name = format!("{prefix}{}: {}", scenario.id, scenario.title);
     let _ = writeln!(text, "{} {number} - {}{directive}", if ok { "ok" } else { "not ok" }, escaped(&name));
     if ok {
         return;
@@ -77,7 +85,7 @@ mod tests {
 
     #[test]
     fn a_run_as_tap() {
-        insta::assert_snapshot!(render(&run()));
+        insta::assert_snapshot!(render(&[Named { name: "lpad".to_owned(), run: run() }]));
     }
 
     #[test]
@@ -85,7 +93,7 @@ mod tests {
         let mut case = scenario("a", Verdict::Pass, None);
         case.title = "not # SKIP\nok 7".to_owned();
         let mut text = String::new();
-        line(&mut text, 1, &case);
+        line(&mut text, 1, "", &case);
         assert_eq!(text, "ok 1 - a: not \\# SKIP ok 7\n");
     }
 }

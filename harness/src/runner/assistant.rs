@@ -29,6 +29,8 @@ pub struct Assistant {
     pub program: PathBuf,
     /// Arguments that come before all others.
     pub first: Vec<OsString>,
+    /// Where the secrets of its TLS connections are appended, for Wireshark (`SSLKEYLOGFILE`, which libcurl obeys).
+    pub tls_secrets: Option<PathBuf>,
 }
 
 /// An operation, with everything filled in.
@@ -66,12 +68,17 @@ pub struct CallError {
 impl Assistant {
     /// The LPA that is part of this program.
     pub fn built_in() -> io::Result<Self> {
-        Ok(Assistant { name: "lpad".to_owned(), program: std::env::current_exe()?, first: vec!["lpad".into()] })
+        Ok(Assistant {
+            name: "lpad".to_owned(),
+            program: std::env::current_exe()?,
+            first: vec!["lpad".into()],
+            tls_secrets: None,
+        })
     }
 
     /// Another program that is called in the same way.
     pub fn program(program: PathBuf) -> Self {
-        Assistant { name: program.display().to_string(), program, first: Vec::new() }
+        Assistant { name: program.display().to_string(), program, first: Vec::new(), tls_secrets: None }
     }
 
     /// The arguments for an operation on the card behind this terminal.
@@ -109,6 +116,7 @@ impl Assistant {
             .stderr(Stdio::piped())
             // A name that does not resolve is told in a second, also where the name server does not answer.
             .env("RES_OPTIONS", "timeout:1 attempts:1")
+            .envs(self.tls_secrets.iter().map(|file| ("SSLKEYLOGFILE", file)))
             .kill_on_drop(true)
             .spawn()
             .map_err(fail)?;
@@ -205,7 +213,12 @@ mod tests {
 
     /// A shell script in the place of the LPA.
     fn script(text: &str) -> Assistant {
-        Assistant { name: "script".to_owned(), program: "/bin/sh".into(), first: vec!["-c".into(), text.into()] }
+        Assistant {
+            name: "script".to_owned(),
+            program: "/bin/sh".into(),
+            first: vec!["-c".into(), text.into()],
+            tls_secrets: None,
+        }
     }
 
     async fn call(text: &str) -> (Reported, Timeline) {

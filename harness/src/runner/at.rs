@@ -98,7 +98,7 @@ impl AtPort {
 }
 
 /// Whether a line ends the answer to a command (V.250 §5.7.1, TS 27.007 §9.1, TS 27.005 §3.2.5).
-fn is_final_result(line: &str) -> bool {
+pub(crate) fn is_final_result(line: &str) -> bool {
     matches!(line, "OK" | "ERROR" | "NO CARRIER" | "BUSY" | "NO ANSWER" | "NO DIALTONE" | "CONNECT")
         || ["+CME ERROR:", "+CMS ERROR:", "CONNECT "].iter().any(|start| line.starts_with(start))
 }

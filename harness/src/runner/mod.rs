@@ -84,6 +84,8 @@ pub struct Options {
     pub seed: u64,
     /// The LPA under test.
     pub assistant: Assistant,
+    /// Which part of all scenarios this is, for the report.
+    pub shard: Option<String>,
 }
 
 /// What is told while a run goes on.
@@ -108,6 +110,7 @@ pub async fn run<T: Target>(
         scenarios: scenarios.len(),
         jobs: options.jobs,
         lpa: options.assistant.name.clone(),
+        shard: options.shard.clone(),
     };
     let mut waiting = scenarios.into_iter();
     let mut running = JoinSet::new();

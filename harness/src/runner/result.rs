@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::timeline::Event;
 
 /// What came of a scenario.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// Everything was as expected.
@@ -67,7 +67,7 @@ impl Verdict {
 }
 
 /// Something that was not as expected.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     /// The line of the scenario file that expects it.
     pub line: usize,
@@ -80,14 +80,14 @@ pub struct Failure {
 }
 
 /// What came of a step.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StepResult {
     /// The line of the scenario file.
     pub line: usize,
     /// The step in words.
     pub text: String,
     /// How long it took.
-    #[serde(rename = "seconds", serialize_with = "seconds")]
+    #[serde(rename = "seconds", serialize_with = "seconds", deserialize_with = "from_seconds")]
     pub duration: Duration,
     /// Whether everything about it was as expected.
     pub passed: bool,
@@ -119,7 +119,7 @@ pub struct ScenarioResult {
 }
 
 /// What a run is about to do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunInfo {
     /// The seed of all random choices.
     pub seed: u64,
@@ -129,6 +129,9 @@ pub struct RunInfo {
     pub jobs: usize,
     /// The LPA that is under test.
     pub lpa: String,
+    /// Which part of all scenarios this is, `2/4`, for a run that is split over several machines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<String>,
 }
 
 /// What came of a run.
@@ -180,6 +183,11 @@ pub mod exit {
 /// A duration as seconds with their fraction.
 pub(crate) fn seconds<S: serde::Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64((duration.as_secs_f64() * 1e6).round() / 1e6)
+}
+
+/// The duration of a number of seconds; one that is none is told.
+pub(crate) fn from_seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    Duration::try_from_secs_f64(f64::deserialize(deserializer)?).map_err(serde::de::Error::custom)
 }
 
 #[cfg(test)]
@@ -235,7 +243,7 @@ pub(crate) mod tests {
             ),
         ];
         RunResult {
-            info: RunInfo { seed: 42, scenarios: 6, jobs: 2, lpa: "lpad".to_owned() },
+            info: RunInfo { seed: 42, scenarios: 6, jobs: 2, lpa: "lpad".to_owned(), shard: None },
             scenarios: vec![
                 scenario("download/plain", Verdict::Pass, None),
                 scenario("errors/lab", Verdict::Error, Some("no pseudo-terminal could be opened")),

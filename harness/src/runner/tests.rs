@@ -99,10 +99,14 @@ fn load(id: &str, text: &str) -> LoadedScenario {
 }
 
 async fn run_all(scenarios: Vec<LoadedScenario>, script: &str, jobs: usize) -> (RunResult, Vec<String>) {
-    let assistant =
-        Assistant { name: "script".to_owned(), program: "/bin/sh".into(), first: vec!["-c".into(), script.into()] };
+    let assistant = Assistant {
+        name: "script".to_owned(),
+        program: "/bin/sh".into(),
+        first: vec!["-c".into(), script.into()],
+        tls_secrets: None,
+    };
     let mut told = Vec::new();
-    let result = run(Arc::new(Scripts), scenarios, &Options { jobs, seed: 1, assistant }, |progress| {
+    let result = run(Arc::new(Scripts), scenarios, &Options { jobs, seed: 1, assistant, shard: None }, |progress| {
         told.push(match progress {
             Progress::Started(id) => format!("{id} started"),
             Progress::Finished(result) => format!("{} finished", result.id),
@@ -211,7 +215,7 @@ async fn verdicts_of_what_is_not_run_or_known_to_fail() {
 
 #[tokio::test]
 async fn an_lpa_that_cannot_be_started_is_the_labs_failure() {
-    let options = Options { jobs: 1, seed: 1, assistant: Assistant::program("/nowhere/lpa".into()) };
+    let options = Options { jobs: 1, seed: 1, assistant: Assistant::program("/nowhere/lpa".into()), shard: None };
     let scenario = load("case", "[[step]]\nlpa = { list = true }\noutcome = \"success\"\n");
     let result = run(Arc::new(Scripts), vec![scenario], &options, |_| {}).await;
     assert_eq!(result.count(Verdict::Error), 1);

@@ -731,7 +731,7 @@ async fn answer(State(front): State<Arc<Front>>, request: HttpRequest) -> Respon
     let place = Place::of(&path, front.is_smds());
     let body = to_bytes(body, front.options.body_limit).await;
     let began = Instant::now();
-    let request_length = body.as_ref().map_or(0, Bytes::len);
+    let request = body.as_ref().map(Bytes::clone).unwrap_or_default();
     let mut function = match place {
         Some(Place::Json(function)) => Some(function),
         _ => None,
@@ -754,7 +754,9 @@ async fn answer(State(front): State<Arc<Front>>, request: HttpRequest) -> Respon
     observer.exchange(&Exchange {
         path,
         function,
-        request_length,
+        request_length: request.len(),
+        request,
+        response: reply.as_ref().map(|reply| Bytes::from(reply.body.clone())).unwrap_or_default(),
         http_status: reply.as_ref().map(|reply| reply.status.as_u16()),
         response_length: reply.as_ref().map_or(0, |reply| reply.body.len()),
         refused: reply.as_ref().and_then(|reply| reply.refused.clone()),

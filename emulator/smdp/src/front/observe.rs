@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use axum::body::Bytes;
+
 use super::fault::Action;
 use super::json::Function;
 use crate::server::SmdpEvent;
@@ -14,6 +16,10 @@ pub struct Exchange {
     pub path: String,
     /// The function, when the path is one's.
     pub function: Option<Function>,
+    /// The body of the request; empty when it was too long to be read.
+    pub request: Bytes,
+    /// The body of the response.
+    pub response: Bytes,
     /// How long the body of the request was.
     pub request_length: usize,
     /// The HTTP status; `None` when the connection was closed without a response.

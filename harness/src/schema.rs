@@ -1,0 +1,470 @@
+//! JSON Schemas: of the scenario language, for completion and checks in editors, and of the JSON lines of a report.
+//!
+//! The schema of the language says what a file looks like; what a file means (an activation code without an order, two
+//! enabled profiles) only `esimlab check` knows. It is kept in the repository as `scenarios/schema.json`; a test holds
+//! it against the parser, key by key.
+
+use serde_json::{Value, json};
+
+use crate::report::json::VERSION;
+use crate::scenario::ast::*;
+use crate::scenario::parse::Vocabulary;
+
+/// The dialect of the schemas.
+const DIALECT: &str = "http://json-schema.org/draft-07/schema#";
+
+/// A schema as text.
+pub fn text(schema: &Value) -> String {
+    serde_json::to_string_pretty(schema).unwrap_or_default() + "\n"
+}
+
+fn words<W: Word>() -> Vec<&'static str> {
+    W::ALL.iter().map(|(word, _)| *word).collect()
+}
+
+fn choice(description: &str, words: &[impl AsRef<str>]) -> Value {
+    let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
+    json!({ "description": description, "enum": words })
+}
+
+fn string(description: &str) -> Value {
+    json!({ "description": description, "type": "string" })
+}
+
+fn line(description: &str) -> Value {
+    json!({ "description": description, "type": "string", "minLength": 1, "pattern": "^[^\\n]*$" })
+}
+
+fn pattern(description: &str, pattern: &str) -> Value {
+    json!({ "description": description, "type": "string", "pattern": pattern })
+}
+
+fn duration(description: &str) -> Value {
+    pattern(description, "^[0-9]+ ?(ms|s|min)$")
+}
+
+fn integer(description: &str, least: i64, most: i64) -> Value {
+    json!({ "description": description, "type": "integer", "minimum": least, "maximum": most })
+}
+
+fn list(description: &str, of: &str) -> Value {
+    json!({ "description": description, "type": "array", "items": { "$ref": format!("#/definitions/{of}") } })
+}
+
+fn reference(of: &str) -> Value {
+    json!({ "$ref": format!("#/definitions/{of}") })
+}
+
+/// A table: its keys, and those that have to be there.
+fn table(description: &str, required: &[&str], properties: Value) -> Value {
+    let mut table = json!({
+        "description": description,
+        "type": "object",
+        "additionalProperties": false,
+        "properties": properties,
+    });
+    if !required.is_empty() {
+        table["required"] = json!(required);
+    }
+    table
+}
+
+/// A table of which exactly one of these keys is there.
+fn one_of(mut table: Value, keys: &[&str]) -> Value {
+    table["oneOf"] = keys.iter().map(|key| json!({ "required": [key] })).collect();
+    table
+}
+
+/// The schema of the scenario language.
+pub fn scenario() -> Value {
+    let vocabulary = Vocabulary::of_this_program();
+    let functions = words::<smdp::Function>();
+    let states = words::<rsp::es10::profiles::ProfileState>();
+    let reasons: Vec<&str> = error_reasons().map(rsp::es10::download::ErrorReason::name).collect();
+    let eid = "^([0-9]{32}|\\$\\{eid\\})$";
+    let status = "^[0-9]+(\\.[0-9]+)*/[0-9]+(\\.[0-9]+)*$";
+    let mut es9plus = choice("a fault of the messages", &words::<Es9PlusFault>());
+    if let Some(words) = es9plus.as_object_mut() {
+        words.remove("description");
+    }
+    let profile_ref = json!({
+        "description": "a profile on the card: its number in the list, its ICCID, or the name of a built-in one",
+        "oneOf": [
+            integer("number in the list, from 1", 1, 255),
+            pattern("ICCID", "^[0-9]{18,20}F?$"),
+            { "description": "built-in profile", "enum": &vocabulary.profiles },
+        ],
+    });
+    let definitions = json!({
+        "modem": table("The modem at the start.", &[], json!({
+            "model": choice("one of `esimlab models`", &vocabulary.models),
+        })),
+        "pki": table("The certificates and keys of the lab.", &[], json!({
+            "curve": choice("the curve of all of them", &words::<rsp::crypto::Curve>()),
+        })),
+        "card": table("The card at the start.", &[], json!({
+            "eid": pattern("32 digits; the lab's own when not given", "^[0-9]{32}$"),
+            "profiles": list("what is installed", "installedProfile"),
+        })),
+        "installedProfile": table("A profile that is on the card.", &["profile"], json!({
+            "profile": choice("a built-in profile", &vocabulary.profiles),
+            "state": choice("disabled when not given", &states),
+            "nickname": line("its nickname"),
+        })),
+        "smdp": table("The SM-DP+ at the start.", &[], json!({
+            "order": list("its orders", "order"),
+        })),
+        "order": table("An order of the SM-DP+.", &[], json!({
+            "matching_id": pattern("the token of the activation code; without it the order is found by its EID", "^[^$\\n]{1,255}$"),
+            "profile": choice("a built-in profile", &vocabulary.profiles),
+            "package": line("the file of an unprotected profile package, relative to the scenario"),
+            "state": choice("released when not given", &words::<smdp::OrderState>()),
+            "eid": pattern("the only card that may have it", eid),
+            "confirmation_code": line("the code that the user has to give"),
+            "replace_session_keys": { "description": "whether the package is protected with keys of its own", "type": "boolean" },
+        })),
+        "fault": one_of(table("Something that goes wrong.", &[], json!({
+            "name": choice("the server's name", &words::<DoesNotResolve>()),
+            "tcp": choice("the connection", &words::<TcpFault>()),
+            "tls": choice("the TLS handshake", &words::<TlsFault>()),
+            "http": integer("the server answers with this status", 200, 599),
+            "es9plus": {
+                "description": "a fault of the messages, or the status with which the function is refused",
+                "oneOf": [es9plus, pattern("subject and reason code", status)],
+            },
+            "function": choice("confines `http` and `es9plus` to one function", &functions),
+            "nth": integer("from which occasion on", 1, 1_000_000),
+            "count": integer("at how many occasions; all when not given", 1, 1_000_000),
+        })), &["name", "tcp", "tls", "http", "es9plus"]),
+        "step": one_of(table("One thing that happens.", &[], json!({
+            "at": pattern("an AT command", "^[Aa][Tt][^\\r\\n]*$"),
+            "reply": { "description": "the lines of its answer, the final result code last", "type": "array", "minItems": 1, "items": { "type": "string" } },
+            "lpa": reference("operation"),
+            "outcome": choice("what must come of the operation", &words::<Outcome>()),
+            "status": pattern("subject and reason code of the server", status),
+            "curl": integer("libcurl's code", 1, 99),
+            "http": integer("the HTTP status", 200, 599),
+            "euicc": {
+                "description": "why the card refused the profile (SGP.22 §2.5.6)",
+                "oneOf": [{ "enum": reasons }, integer("by its number", 1, 127)],
+            },
+            "within": duration("how long the step may take"),
+        })), &["at", "lpa"]),
+        "operation": one_of(table("An operation of the LPA.", &[], json!({
+            "download": string("an activation code, or UseSMDP for the card's default SM-DP+ address"),
+            "confirmation_code": string("the confirmation code that the user gives"),
+            "enable": reference("profileRef"),
+            "disable": reference("profileRef"),
+            "delete": reference("profileRef"),
+            "nickname": reference("profileRef"),
+            "name": string("the nickname; empty takes it away"),
+            "list": { "description": "list the profiles", "const": true },
+        })), &["download", "enable", "disable", "delete", "nickname", "list"]),
+        "profileRef": profile_ref,
+        "expect": table("What must be seen afterwards.", &[], json!({
+            "euicc": reference("expectedCard"),
+            "es9plus": {
+                "description": "all calls that reached the server, in their order",
+                "type": "array",
+                "items": { "enum": functions },
+            },
+            "orders": {
+                "description": "states of orders by matching id",
+                "type": "object",
+                "additionalProperties": { "enum": words::<smdp::OrderState>() },
+            },
+        })),
+        "expectedCard": table("What must be seen of the card.", &[], json!({
+            "profiles": list("all profiles on the card, in any order", "expectedProfile"),
+            "notifications": list("all notifications that wait on the card, in their order", "expectedNotification"),
+            "open_channels": integer("how many logical channels are open", 0, 19),
+        })),
+        "expectedProfile": table("A profile that must be on the card.", &["profile"], json!({
+            "profile": reference("profileRef"),
+            "state": choice("its state", &states),
+            "nickname": string("its nickname; empty for none"),
+        })),
+        "expectedNotification": table("A notification that must wait on the card.", &["event"], json!({
+            "event": choice("what it tells of", &words::<rsp::es10::notification::NotificationEvent>()),
+            "profile": reference("profileRef"),
+        })),
+    });
+    let mut scenario = table(
+        "A scenario: what is there at the start, what happens, what must be seen.",
+        &["format", "title", "step"],
+        json!({
+            "format": { "description": "the version of the language", "const": FORMAT },
+            "title": line("what is the case, in one line"),
+            "why": string("what a reader should know"),
+            "refs": { "description": "where it is specified or reported", "type": "array", "items": line("a document and a place in it") },
+            "deadline": duration("the time after which it has failed; 60s when not given"),
+            "expected_failure": line("why it is known to fail; passing is a failure then"),
+            "skip": line("why it is not run at present"),
+            "modem": reference("modem"),
+            "pki": reference("pki"),
+            "card": reference("card"),
+            "smdp": reference("smdp"),
+            "fault": list("what goes wrong", "fault"),
+            "step": list("what happens, in this order", "step"),
+            "expect": reference("expect"),
+        }),
+    );
+    scenario["$schema"] = json!(DIALECT);
+    scenario["title"] = json!("esimlab scenario");
+    scenario["definitions"] = definitions;
+    scenario
+}
+
+/// The schema of a line of `esimlab run --json`. Keys may be added to the lines without a new version.
+pub fn report() -> Value {
+    let verdicts = crate::runner::result::Verdict::ALL.map(|verdict| json!(verdict));
+    let seconds = json!({ "type": "number", "minimum": 0 });
+    let texts = json!({ "type": "array", "items": { "type": "string" } });
+    let hex = json!({ "type": "string", "pattern": "^([0-9A-F]{2})*$" });
+    let event = |kind: &str, required: &[&str], mut properties: Value| {
+        properties["kind"] = json!({ "const": kind });
+        properties["micros"] = json!({ "type": "integer", "minimum": 0 });
+        properties["role"] = json!({ "enum": ["assistant", "modem", "card", "server", "lab"] });
+        let required: Vec<&str> = ["kind", "micros", "role"].iter().chain(required).copied().collect();
+        json!({ "type": "object", "required": required, "properties": properties })
+    };
+    let events = [
+        event(
+            "at",
+            &["port", "direction", "text"],
+            json!({
+                "port": { "type": "integer", "minimum": 0 },
+                "direction": { "enum": ["command", "response"] },
+                "text": { "type": "string" },
+            }),
+        ),
+        event("apdu", &["command", "response"], json!({ "command": hex, "response": hex })),
+        event(
+            "http",
+            &["function", "path", "status", "request_bytes", "response_bytes", "duration_micros"],
+            json!({
+                "function": { "type": "string" },
+                "path": { "type": "string" },
+                "status": { "type": "integer" },
+                "subject": { "type": "string" },
+                "reason": { "type": "string" },
+                "request": { "type": "string" },
+                "response": { "type": "string" },
+                "request_bytes": { "type": "integer" },
+                "response_bytes": { "type": "integer" },
+                "duration_micros": { "type": "integer" },
+            }),
+        ),
+        event(
+            "note",
+            &["text"],
+            json!({
+                "text": { "type": "string" },
+                "fields": { "type": "object", "additionalProperties": { "type": "string" } },
+            }),
+        ),
+        event("fault", &["layer", "text"], json!({ "layer": { "type": "string" }, "text": { "type": "string" } })),
+        event("lpa", &["step"], json!({ "step": { "type": "object" } })),
+        event("process", &["text"], json!({ "text": { "type": "string" } })),
+    ];
+    let lines = [
+        json!({
+            "required": ["type", "version", "seed", "scenarios", "jobs", "lpa"],
+            "properties": {
+                "type": { "const": "run" },
+                "version": { "const": VERSION },
+                "seed": { "type": "integer", "minimum": 0 },
+                "scenarios": { "type": "integer", "minimum": 0 },
+                "jobs": { "type": "integer", "minimum": 1 },
+                "lpa": { "type": "string" },
+                "shard": { "type": "string", "pattern": "^[0-9]+/[0-9]+$" },
+            },
+        }),
+        json!({
+            "required": ["type", "id", "path", "title", "refs", "verdict", "seconds", "steps", "failures", "timeline"],
+            "properties": {
+                "type": { "const": "scenario" },
+                "id": { "type": "string" },
+                "path": { "type": "string" },
+                "title": { "type": "string" },
+                "refs": texts,
+                "verdict": { "enum": verdicts },
+                "reason": { "type": "string" },
+                "seconds": seconds,
+                "steps": { "type": "array", "items": {
+                    "type": "object",
+                    "required": ["line", "text", "seconds", "passed"],
+                    "properties": {
+                        "line": { "type": "integer" }, "text": { "type": "string" },
+                        "seconds": seconds, "passed": { "type": "boolean" },
+                    },
+                } },
+                "failures": { "type": "array", "items": {
+                    "type": "object",
+                    "required": ["line", "what", "expected", "seen"],
+                    "properties": {
+                        "line": { "type": "integer" }, "what": { "type": "string" },
+                        "expected": texts, "seen": texts,
+                    },
+                } },
+                "timeline": { "type": "array", "items": { "oneOf": events } },
+            },
+        }),
+        json!({
+            "required": ["type", "verdicts", "exit_code", "seconds"],
+            "properties": {
+                "type": { "const": "summary" },
+                "verdicts": { "type": "object", "additionalProperties": { "type": "integer" } },
+                "exit_code": { "type": "integer" },
+                "seconds": seconds,
+            },
+        }),
+    ];
+    json!({
+        "$schema": DIALECT,
+        "title": "a line of a report of esimlab",
+        "description": "`run` first, one `scenario` for each as it ends, `summary` last",
+        "type": "object",
+        "oneOf": lines,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+    use std::process::{Command, Stdio};
+
+    use super::*;
+    use crate::scenario::parse::parse;
+
+    /// A key that no table has, and that is near to none.
+    const UNKNOWN: &str = "xqzzyx";
+
+    const REPOSITORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+
+    /// The keys that the parser allows in the table that has the unknown key.
+    fn allowed(text: &str) -> BTreeSet<String> {
+        let Err(mistakes) = parse("x.toml", text, &Vocabulary::of_this_program()) else {
+            panic!("the unknown key is taken: {text}")
+        };
+        let told = mistakes.list.iter().find(|mistake| mistake.message.contains(UNKNOWN)).unwrap();
+        let help = told.help.as_deref().unwrap();
+        help.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn the_schema_has_the_keys_that_the_parser_has() {
+        let schema = scenario();
+        let step = "[[step]]\nat = 'AT'\n";
+        let x = format!("{UNKNOWN} = 1");
+        let tables: [(&str, Vec<String>); 14] = [
+            ("", vec![x.clone()]),
+            ("modem", vec![format!("[modem]\n{x}\n{step}")]),
+            ("pki", vec![format!("[pki]\n{x}\n{step}")]),
+            ("card", vec![format!("[card]\n{x}\n{step}")]),
+            ("installedProfile", vec![format!("[card]\nprofiles = [{{ {x} }}]\n{step}")]),
+            ("smdp", vec![format!("[smdp]\n{x}\n{step}")]),
+            ("order", vec![format!("[[smdp.order]]\n{x}\n{step}")]),
+            ("fault", vec![format!("[[fault]]\n{x}\n{step}")]),
+            (
+                "step",
+                vec![format!("{step}{x}"), format!("[[step]]\nlpa = {{ list = true }}\noutcome = 'success'\n{x}")],
+            ),
+            ("operation", vec![format!("[[step]]\nlpa = {{ list = true, {x} }}\noutcome = 'success'")]),
+            ("expect", vec![format!("{step}[expect]\n{x}")]),
+            ("expectedCard", vec![format!("{step}[expect.euicc]\n{x}")]),
+            ("expectedProfile", vec![format!("{step}[expect]\neuicc.profiles = [{{ {x} }}]")]),
+            ("expectedNotification", vec![format!("{step}[expect]\neuicc.notifications = [{{ {x} }}]")]),
+        ];
+        for (name, texts) in tables {
+            let table = if name.is_empty() { &schema } else { &schema["definitions"][name] };
+            let has: BTreeSet<String> = table["properties"].as_object().unwrap().keys().cloned().collect();
+            let parser: BTreeSet<String> =
+                texts.iter().flat_map(|text| allowed(&format!("format = 1\ntitle = 'x'\n{text}\n"))).collect();
+            assert_eq!(has, parser, "the table {name:?}: change harness/src/schema.rs as the parser was changed");
+        }
+    }
+
+    #[test]
+    fn the_schema_in_the_repository_is_that_of_the_program() {
+        let path = Path::new(REPOSITORY).join("scenarios/schema.json");
+        let written = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            written == text(&scenario()),
+            "scenarios/schema.json is out of date; write it anew: cargo run -- schema > scenarios/schema.json"
+        );
+    }
+
+    /// Runs a Python program that has `jsonschema` at hand; tells why when there is none.
+    fn python(program: &str, arguments: &[&str]) {
+        let has_it = Command::new("python3")
+            .args(["-c", "import jsonschema, tomllib"])
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success());
+        if !has_it {
+            return eprintln!("skipped: python3 (3.11) with jsonschema is not there");
+        }
+        let output = Command::new("python3").args(["-c", program]).args(arguments).output().unwrap();
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{}{told}", String::from_utf8_lossy(&output.stdout));
+    }
+
+    #[test]
+    fn every_scenario_is_as_the_schema_says_and_mistakes_are_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("schema.json");
+        std::fs::write(&path, text(&scenario())).unwrap();
+        python(
+            r#"
+import json, jsonschema, pathlib, sys, tomllib
+schema = json.load(open(sys.argv[1]))
+jsonschema.Draft7Validator.check_schema(schema)
+validator = jsonschema.Draft7Validator(schema)
+files = sorted(pathlib.Path(sys.argv[2]).rglob("*.toml"))
+assert files, "no scenario was found"
+for file in files:
+    for error in validator.iter_errors(tomllib.loads(file.read_text())):
+        sys.exit(f"{file}: {error.json_path}: {error.message}")
+good = "format = 1\ntitle = 'x'\n"
+for wrong in [
+    "",
+    good,
+    good + "step = [{ at = 'ATI', lpa = { list = true } }]",
+    good + "step = [{ at = 'XI' }]",
+    good + "step = [{ at = 'ATI', within = '300' }]",
+    good + "step = [{ at = 'ATI' }]\nfault = [{ tls = 'close', http = 503 }]",
+    good + "step = [{ at = 'ATI' }]\nmodem.model = 'no such'",
+    good + "step = [{ at = 'ATI' }]\nmodme = 1",
+]:
+    assert list(validator.iter_errors(tomllib.loads(wrong))), wrong
+"#,
+            &[path.to_str().unwrap(), &format!("{REPOSITORY}/scenarios")],
+        );
+    }
+
+    #[test]
+    fn a_report_is_as_its_schema_says() {
+        use crate::report::json::JsonLines;
+        let run = crate::runner::result::tests::run();
+        let folder = tempfile::tempdir().unwrap();
+        let (schema, lines) = (folder.path().join("schema.json"), folder.path().join("run.json"));
+        std::fs::write(&schema, text(&report())).unwrap();
+        let mut output = JsonLines::begin(std::fs::File::create(&lines).unwrap(), &run.info).unwrap();
+        run.scenarios.iter().for_each(|scenario| output.scenario(scenario).unwrap());
+        output.end(&run).unwrap();
+        python(
+            r#"
+import json, jsonschema, sys
+schema = json.load(open(sys.argv[1]))
+jsonschema.Draft7Validator.check_schema(schema)
+validator = jsonschema.Draft7Validator(schema)
+for line in open(sys.argv[2]):
+    validator.validate(json.loads(line))
+assert list(validator.iter_errors({"type": "summary"}))
+"#,
+            &[schema.to_str().unwrap(), lines.to_str().unwrap()],
+        );
+    }
+}

@@ -406,6 +406,27 @@ fn a_card_whose_memory_fails_says_so_and_no_more() {
     assert_eq!(lab.card.transmit(&[0x00, 0x70, 0x00, 0x00, 0x01], NOW), [0x65, 0x81]);
 }
 
+#[test]
+fn what_changes_nothing_writes_nothing() {
+    // proves: Durable - what cannot be kept is not confirmed
+    let flash = Flash::default();
+    let mut lab = lab_on(&flash);
+    let before = flash.with(|state| state.count);
+    for command in ["BF2000", "BF2200", "BF2D00", "BF2800", "BF2B00", "BF2E00", "BF3C00", "BF3E035C015A", "BF4300"] {
+        lab.hex(command);
+    }
+    // Neither do refusals, nor a session up to the one-time key, nor a reset.
+    lab.hex("BF3111A00C5A0A988842070011713618F0810100");
+    lab.hex("BF3003800163");
+    lab.authenticate();
+    lab.open();
+    assert_eq!(flash.with(|state| state.count), before);
+    // One command, one transaction, of a few writes.
+    lab.hex("BF3111A00C5A0A988842070011713618F1810100");
+    let after = flash.with(|state| state.count);
+    assert!((before + 2..before + 40).contains(&after), "{}", after - before);
+}
+
 /// What a host does, and what it was told.
 struct Action {
     name: &'static str,

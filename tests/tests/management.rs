@@ -12,6 +12,10 @@ use rsp::es10::profiles::ProfileState;
 use serde_json::Value;
 use smdp::profile::{Profile, built_in_named};
 
+/// One test after the other: lpad runs in this process, and what locks its terminal is for a moment also lpac's, between
+/// the fork that makes that process and its beginning.
+static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 fn profile(number: u32) -> Profile {
     Profile::build(&built_in_named("operator-a").unwrap().numbered(number)).unwrap()
 }
@@ -66,6 +70,7 @@ async fn lpac_succeeds(lab: &Lab, arguments: &[&str]) -> Value {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lpac_manages_the_card() {
+    let _alone = ALONE.lock().await;
     let lab = lab();
     let Some(info) = lpac(&lab, &["chip", "info"]).await else { return };
     let data = &info["data"];
@@ -128,6 +133,7 @@ async fn lpad(lab: &Lab, arguments: &[&str]) -> bool {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lpad_manages_the_card() {
+    let _alone = ALONE.lock().await;
     let lab = lab();
     assert!(lpad(&lab, &["--info"]).await && lpad(&lab, &["--list"]).await);
     assert!(lpad(&lab, &["--enable", "2"]).await);

@@ -574,6 +574,40 @@ fn no_cut_at_any_write_tears_the_card() {
     eprintln!("{cuts} cuts, {} bytes", content.len());
 }
 
+/// The power comes back, and goes again while the store is being opened.
+#[test]
+fn no_second_cut_tears_the_card_either() {
+    // proves: Durable - after a cut at any write the card is as before or as after, and what the host was told is true
+    let content = beginning();
+    let action = ACTIONS.iter().find(|action| action.name == "enable").unwrap();
+    let states = states(action, &content);
+    let mut cuts = 0;
+    for first in 0.. {
+        let flash = Flash::holding(&content);
+        let mut lab = lab_on(&flash);
+        flash.with(|state| state.left = Some(first));
+        let told = (action.act)(&mut lab);
+        if told {
+            break;
+        }
+        let left = flash.after_cut(&mut Fate::Any(SeededRandom::new(first, "first cut")));
+        drop(lab);
+        for second in 0.. {
+            let flash = Flash::holding(&left);
+            flash.with(|state| state.left = Some(second));
+            let opened = open(&flash).is_ok();
+            let left = flash.after_cut(&mut Fate::Any(SeededRandom::new(second, "second cut")));
+            let card = open(&Flash::holding(&left)).unwrap_or_else(|error| panic!("writes {first}, {second}: {error}"));
+            assert!(states.iter().any(|state| equal(state, &Kept::of(&card))), "writes {first}, {second}: torn");
+            cuts += 1;
+            if opened {
+                break;
+            }
+        }
+    }
+    assert!(cuts > 50, "{cuts}");
+}
+
 #[test]
 fn a_cut_while_a_store_is_made_leaves_a_store_that_can_be_made() {
     // proves: Durable - after a cut at any write the card is as before or as after, and what the host was told is true

@@ -233,7 +233,13 @@ impl LabBuilder {
         let pki = match self.pki {
             Some(pki) => pki,
             None => {
-                let spec = PkiSpec { curves: vec![self.curve], eids: Vec::new(), ..PkiSpec::default() };
+                let mut curves = vec![self.curve];
+                for curve in self.card.iter().flat_map(|card| card.ci.iter().chain(&card.trusted)) {
+                    if !curves.contains(curve) {
+                        curves.push(*curve);
+                    }
+                }
+                let spec = PkiSpec { curves, eids: Vec::new(), ..PkiSpec::default() };
                 Pki::generate(&spec, &mut *random("pki"), now)?
             }
         };
@@ -640,6 +646,13 @@ impl Lab {
     fn card(&self) -> MutexGuard<'_, Euicc> {
         // A panic while the lock was held leaves a card that changes in whole steps.
         self.card.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        // The modem may have the card in its hands for a moment longer; its store is free for the next lab now.
+        self.card().close();
     }
 }
 

@@ -650,9 +650,11 @@ impl Lab {
 }
 
 impl Drop for Lab {
+    /// Closes the card's store before anything else can ask for it: the modem's tasks, which share the card, end a
+    /// moment later. Whatever they still send goes to a card that keeps nothing.
     fn drop(&mut self) {
-        // The modem may have the card in its hands for a moment longer; its store is free for the next lab now.
-        self.card().close();
+        let blank = Euicc::new(CardConfig::new(self.eid, Vec::new()), Box::new(SystemRandom));
+        drop(std::mem::replace(&mut *self.card(), blank));
     }
 }
 

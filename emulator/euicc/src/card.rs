@@ -58,7 +58,7 @@ pub struct Euicc {
     /// Whether a proactive session of somebody else is under way; see [`crate::config::Quirks::busy_until_reset`].
     pub(crate) busy: Busy,
     channels: Channels,
-    /// The store has failed or is closed: what is in memory is not what is kept.
+    /// The store has failed: what is in memory is ahead of what is kept.
     failed: bool,
 }
 
@@ -166,13 +166,6 @@ impl Euicc {
         // ISO 7816-3 §8.2.5: TCK makes the exclusive-or from T0 on zero.
         atr[ATR.len() - 1] = atr[1..ATR.len() - 1].iter().fold(0, |sum, byte| sum ^ byte);
         atr.to_vec()
-    }
-
-    /// Takes the power away for good and gives the store back. The card answers nothing any more; open it anew.
-    pub fn close(&mut self) {
-        self.failed = true;
-        self.session = Session::None;
-        self.store.close();
     }
 
     /// Takes one command APDU and gives the response APDU. `now` is the time in Unix seconds, for the dates in

@@ -301,11 +301,6 @@ impl Store {
         }
     }
 
-    /// Gives the store back. Nothing is kept from now on.
-    pub(crate) fn close(&mut self) {
-        self.nvram = Nvram::memory();
-    }
-
     /// Writes everything that has changed, in one transaction. After an error the memory is ahead of what is kept,
     /// and the card has to be opened anew.
     pub(crate) fn commit(&mut self, config: &CardConfig) -> Result<(), NvramError> {

@@ -236,7 +236,13 @@ impl LabBuilder {
         let pki = match self.pki {
             Some(pki) => pki,
             None => {
-                let spec = PkiSpec { curves: vec![self.curve], eids: Vec::new(), ..PkiSpec::default() };
+                let mut curves = vec![self.curve];
+                for curve in self.card.iter().flat_map(|card| card.ci.iter().chain(&card.trusted)) {
+                    if !curves.contains(curve) {
+                        curves.push(*curve);
+                    }
+                }
+                let spec = PkiSpec { curves, eids: Vec::new(), ..PkiSpec::default() };
                 Pki::generate(&spec, &mut *random("pki"), now)?
             }
         };

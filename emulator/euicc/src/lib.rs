@@ -37,6 +37,8 @@ pub mod config;
 mod es6;
 mod event;
 mod files;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod isdr;
 mod loader;
 mod nvram;

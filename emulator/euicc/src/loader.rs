@@ -240,6 +240,23 @@ impl Loader {
         }
     }
 
+    /// A loader past InitialiseSecureChannel, for a package of this length behind it.
+    #[cfg(feature = "fuzzing")]
+    pub(crate) fn opened(keys: SessionKeys, package_left: usize) -> Self {
+        Loader {
+            channel: SecureChannel::new(keys),
+            package_left,
+            sequence: None,
+            sequence_left: 0,
+            command: Zeroizing::default(),
+            smdp_oid: None,
+            dp_oid: None,
+            metadata: None,
+            interpreter: None,
+            credentials: 0,
+        }
+    }
+
     /// The SM-DP+ that has bound the package.
     pub(crate) fn smdp_oid(&self) -> Option<&Oid> {
         self.smdp_oid.as_ref()

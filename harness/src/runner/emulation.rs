@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use euicc::spec::CardSpec;
 use modem::Model;
 use rsp::es10::profiles::ProfileState;
 use rsp::ids::{Eid, Iccid};
@@ -31,6 +32,9 @@ impl Target for Emulation {
             None => Eid::parse(DEFAULT_EID).map_err(failed)?,
         };
         let mut builder = Lab::builder().seed(seed).model(model).eid(eid).curve(scenario.curve);
+        if let Some(kind) = &scenario.card.kind {
+            builder = builder.card(CardSpec::named(kind).map_err(failed)?);
+        }
         for wanted in &scenario.card.profiles {
             builder = builder.profile(Preinstalled {
                 profile: built_in(&wanted.profile)?,

@@ -52,6 +52,8 @@ pub struct Scenario {
 /// The card at the start.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Card {
+    /// What kind of card it is, by the name of a built-in one; the usual one when absent.
+    pub kind: Option<String>,
     /// Its EID; the lab's own when absent.
     pub eid: Option<Eid>,
     /// The profiles that are on it.

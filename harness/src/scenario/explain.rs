@@ -109,6 +109,9 @@ fn card(card: &Card) -> String {
         Some(eid) => format!("EID {eid}"),
         None => "the lab's EID".to_owned(),
     };
+    if let Some(kind) = &card.kind {
+        let _ = write!(text, ", a card {kind:?}");
+    }
     if card.profiles.is_empty() {
         text.push_str(", no profile");
     }

@@ -32,6 +32,8 @@ const DEFAULT_DEADLINE: Duration = Duration::from_secs(60);
 pub struct Vocabulary {
     /// The models of the modem.
     pub models: Vec<String>,
+    /// The kinds of cards.
+    pub cards: Vec<String>,
     /// The profiles.
     pub profiles: Vec<String>,
 }
@@ -41,6 +43,7 @@ impl Vocabulary {
     pub fn of_this_program() -> Self {
         Vocabulary {
             models: modem::Model::names().into_iter().map(str::to_owned).collect(),
+            cards: euicc::spec::CardSpec::names().map(str::to_owned).collect(),
             profiles: smdp::profile::built_in().into_keys().collect(),
         }
     }
@@ -197,6 +200,10 @@ impl Reader<'_> {
 
     fn card(&mut self, value: Value<'_, '_>) -> Option<Card> {
         let mut fields = self.table(value, "the card")?;
+        let kind = fields.take("kind").and_then(|value| {
+            let kind = self.line_of_text(value)?;
+            self.known_name(value, "card", &kind, &self.vocabulary.cards.clone()).then_some(kind)
+        });
         let eid = fields.take("eid").and_then(|value| self.eid(value));
         let list = fields.take("profiles");
         let profiles = list.and_then(|value| self.list(value, Reader::installed_profile)).unwrap_or_default();
@@ -209,7 +216,7 @@ impl Reader<'_> {
             );
         }
         self.no_others(fields);
-        Some(Card { eid, profiles })
+        Some(Card { kind, eid, profiles })
     }
 
     fn installed_profile(&mut self, value: Value<'_, '_>) -> Option<InstalledProfile> {

@@ -346,6 +346,31 @@ fn secure_channels_that_are_not_opened() {
     assert_eq!(auth_key, at(Reason::InvalidSignature));
 }
 
+#[test]
+fn host_ids_of_every_length() {
+    // proves: ES8+.InitialiseSecureChannel; ErrorReason (1)
+    // SGP.22 v2.5 §5.5.1: the host id has 1 to 16 bytes.
+    for (length, taken) in [(0, false), (1, true), (16, true), (17, false)] {
+        let mut lab = Lab::new(Curve::P256);
+        let otpk = lab.prepared();
+        let part = Writer::new()
+            .integer(0x82, 1)
+            .put(0x80, &[0x11; 16])
+            .nested(0xA6, |w| w.put(0x80, &[0x88]).put(0x81, &[0x10]).put(0x84, &vec![7; length]))
+            .put(0x5F49, &lab.otsk.public().point())
+            .into_vec();
+        let first = lab.sign_initialise_secure_channel(&part, &otpk);
+        let begins = [&from_hex("BF36821000").unwrap()[..], &first].concat();
+        let response = lab.es10(&begins);
+        if taken {
+            assert!(response.is_empty(), "{length}");
+            continue;
+        }
+        let FinalResult::Error { command, reason, .. } = lab.verified_result(&response).final_result else { panic!() };
+        assert_eq!((command, reason), (Command::InitialiseSecureChannel, Reason::IncorrectInputValues), "{length}");
+    }
+}
+
 // Order and size of the pieces.
 
 /// What becomes of a package whose pieces `change` has changed.

@@ -406,6 +406,27 @@ fn a_card_whose_memory_fails_says_so_and_no_more() {
     assert_eq!(lab.card.transmit(&[0x00, 0x70, 0x00, 0x00, 0x01], NOW), [0x65, 0x81]);
 }
 
+#[test]
+fn what_changes_nothing_writes_nothing() {
+    // proves: Durable - what cannot be kept is not confirmed
+    let flash = Flash::default();
+    let mut lab = lab_on(&flash);
+    let before = flash.with(|state| state.count);
+    for command in ["BF2000", "BF2200", "BF2D00", "BF2800", "BF2B00", "BF2E00", "BF3C00", "BF3E035C015A", "BF4300"] {
+        lab.hex(command);
+    }
+    // Neither do refusals, nor a session up to the one-time key, nor a reset.
+    lab.hex("BF3111A00C5A0A988842070011713618F0810100");
+    lab.hex("BF3003800163");
+    lab.authenticate();
+    lab.open();
+    assert_eq!(flash.with(|state| state.count), before);
+    // One command, one transaction, of a few writes.
+    lab.hex("BF3111A00C5A0A988842070011713618F1810100");
+    let after = flash.with(|state| state.count);
+    assert!((before + 2..before + 40).contains(&after), "{}", after - before);
+}
+
 /// What a host does, and what it was told.
 struct Action {
     name: &'static str,
@@ -551,6 +572,40 @@ fn no_cut_at_any_write_tears_the_card() {
     }
     assert!(cuts > 1000, "{cuts} cuts");
     eprintln!("{cuts} cuts, {} bytes", content.len());
+}
+
+/// The power comes back, and goes again while the store is being opened.
+#[test]
+fn no_second_cut_tears_the_card_either() {
+    // proves: Durable - after a cut at any write the card is as before or as after, and what the host was told is true
+    let content = beginning();
+    let action = ACTIONS.iter().find(|action| action.name == "enable").unwrap();
+    let states = states(action, &content);
+    let mut cuts = 0;
+    for first in 0.. {
+        let flash = Flash::holding(&content);
+        let mut lab = lab_on(&flash);
+        flash.with(|state| state.left = Some(first));
+        let told = (action.act)(&mut lab);
+        if told {
+            break;
+        }
+        let left = flash.after_cut(&mut Fate::Any(SeededRandom::new(first, "first cut")));
+        drop(lab);
+        for second in 0.. {
+            let flash = Flash::holding(&left);
+            flash.with(|state| state.left = Some(second));
+            let opened = open(&flash).is_ok();
+            let left = flash.after_cut(&mut Fate::Any(SeededRandom::new(second, "second cut")));
+            let card = open(&Flash::holding(&left)).unwrap_or_else(|error| panic!("writes {first}, {second}: {error}"));
+            assert!(states.iter().any(|state| equal(state, &Kept::of(&card))), "writes {first}, {second}: torn");
+            cuts += 1;
+            if opened {
+                break;
+            }
+        }
+    }
+    assert!(cuts > 50, "{cuts}");
 }
 
 #[test]

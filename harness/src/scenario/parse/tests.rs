@@ -9,6 +9,7 @@ pub(crate) fn vocabulary() -> Vocabulary {
     let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
     Vocabulary {
         models: names(&["RG501Q-EU", "RM500Q-GL", "RM510Q-GL"]),
+        cards: names(&["consumer", "toolkit-busy"]),
         profiles: names(&["operator-a", "operator-b", "test"]),
     }
 }
@@ -31,6 +32,7 @@ model = "RM510Q-GL"
 curve = "brainpoolP256r1"
 
 [card]
+kind = "toolkit-busy"
 eid = "89049032123451234512345678901235"
 profiles = [{ profile = "operator-b", state = "enabled", nickname = "old" }, { profile = "test" }]
 

@@ -7,6 +7,7 @@
 pub mod bench;
 pub mod cli;
 pub mod lab;
+mod profile;
 pub mod report;
 pub mod runner;
 pub mod scenario;

@@ -7,3 +7,4 @@ mod manage;
 mod model;
 mod robust;
 mod uicc;
+mod usim;

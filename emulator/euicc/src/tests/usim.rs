@@ -605,6 +605,42 @@ fn authentication() {
 }
 
 #[test]
+fn the_identity_is_concealed_by_the_usim() {
+    let mut card = card();
+    script(
+        &mut card,
+        &[
+            ("807800010F", "6985"),
+            (&select_usim(), "9000"),
+            ("807800010F", "6982"),
+            (PIN1, "9000"),
+            // Services 124 and 125 are not there.
+            ("807800010F", "6985"),
+            ("807800030F", "6A86"),
+            ("0078000100", "6E00"),
+            (ADM1, "9000"),
+        ],
+    );
+    // They are in the test profiles of TS.48, with the null scheme: IMSI 001010123456789, routing indicator 0.
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data/profiles/TS48v7_SAIP2.3_BERTLV_SUCI.der");
+    let Ok(package) = std::fs::read(path) else {
+        println!("skipped: {path} is not there");
+        return;
+    };
+    let mut metadata = metadata("89000123456789012341");
+    metadata.profile_owner = None;
+    let mut card = card_of(PreinstalledProfile::new(&metadata.encode(), &package, true).unwrap());
+    script(
+        &mut card,
+        &[
+            ("00A4040C0CA0000000871002FF49FF0589", "9000"),
+            ("8078000100", "6C0F"),
+            ("807800010F", "A10D0100F110F0FF000010325476989000"),
+        ],
+    );
+}
+
+#[test]
 fn changes_can_be_kept_and_put_back() {
     let mut card = card();
     let steps = [

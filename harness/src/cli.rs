@@ -61,6 +61,9 @@ enum Command {
     /// Make a test PKI
     #[command(subcommand)]
     Pki(PkiCommand),
+    /// Look into profile packages, and make them
+    #[command(subcommand)]
+    Profile(crate::profile::ProfileCommand),
     /// The LPA: the same as the program `lpad`
     #[command(disable_help_flag = true)]
     Lpad {
@@ -218,6 +221,7 @@ pub fn main() -> ExitCode {
         Command::Models => models(),
         Command::Cards => cards(),
         Command::Pki(PkiCommand::New { folder }) => new_pki(&folder),
+        Command::Profile(command) => crate::profile::run(&command),
         Command::Lpad { arguments } => {
             return lpad::main_with(std::iter::once("esimlab lpad".into()).chain(arguments));
         }
@@ -486,7 +490,7 @@ fn tell(mistakes: &Mistakes) {
 }
 
 /// Prints to standard output; whoever has stopped reading has stopped reading.
-fn print(text: &str) {
+pub(crate) fn print(text: &str) {
     let _ = io::stdout().lock().write_all(text.as_bytes());
 }
 

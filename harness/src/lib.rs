@@ -8,6 +8,7 @@ pub mod bench;
 pub mod bench_card;
 pub mod cli;
 pub mod lab;
+mod profile;
 pub mod report;
 pub mod runner;
 pub mod scenario;

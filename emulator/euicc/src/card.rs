@@ -422,7 +422,7 @@ impl Euicc {
         let profile = self.store.enabled_mut()?;
         let (channel, verified) = self.channels.with_verified(number)?;
         let (files, selection) = (&mut profile.package.files, &mut channel.selection);
-        Some(View { files, selection, verified, free_memory })
+        Some(View { files, selection, verified, random: &mut self.random, free_memory })
     }
 
     /// A command on files, PINs or applications.

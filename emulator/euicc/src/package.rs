@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 
 use crate::config::uicc_capability;
 use crate::profile::memory_needed;
-use crate::uicc::{Files, Installer, Status};
+use crate::uicc::{Files, Installer, Status, knows_template};
 
 /// A profile package that cannot be installed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -173,6 +173,15 @@ impl Interpreter {
         if self.state != State::Ended || self.whole != self.package.len() {
             return Err(Failure::at_element(PeStatus::INVALID_REQUEST_FORMAT, None));
         }
+        // SGP.22 v2.5 §5.5.3: the group identifiers of the profile owner are those of EF_GID1 and EF_GID2.
+        if let Some(owner) = &self.metadata.profile_owner {
+            let groups = self.installer.image().group_identifiers();
+            for (announced, there) in [&owner.gid1, &owner.gid2].into_iter().zip(groups) {
+                if announced.as_deref().is_some_and(|announced| Some(announced) != there) {
+                    return Err(Failure::because(ErrorReason::InstallFailedDueToDataMismatch));
+                }
+            }
+        }
         Ok(Package { bytes: self.package, files: Files::new(self.installer.finish()) })
     }
 
@@ -250,9 +259,7 @@ fn check_header(element: &ProfileElement<'_>, metadata: &StoreMetadata, demands:
     if !header.mandatory_services.iter().all(has) {
         return Err(fail(PeStatus::FEATURE_NOT_SUPPORTED));
     }
-    // The templates of SAIP annex A: 2.23.143.1.2.x.
-    const TEMPLATES: [u8; 5] = [0x67, 0x81, 0x0F, 0x01, 0x02];
-    if !header.templates.iter().all(|template| template.as_der_content().starts_with(&TEMPLATES)) {
+    if !header.templates.iter().all(|template| knows_template(template, demands.profile_version.0[0])) {
         return Err(fail(PeStatus::TEMPLATE_NOT_SUPPORTED));
     }
     // SGP.22 v2.5 §2.5.6: the profile is not the one that the metadata announced.

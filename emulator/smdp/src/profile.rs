@@ -1,8 +1,8 @@
 //! Profiles: from a short description, or from a file, to an unprotected profile package and its metadata.
 //!
 //! [`ProfileSpec`] says in a few words what a profile is; [`Profile::build`] makes of it the profile elements of SAIP
-//! 2.3 in their order (header, MF, PUK, PIN, USIM, optional USIM files, PIN2, AKA parameters, security domain, end)
-//! and what the card is told in StoreMetadata. [`Profile::from_package`] takes a package as it is and reads from its
+//! 2.3 in their order (header, MF, PUK, PIN, phone book, USIM, optional USIM files, PIN2, AKA parameters, GSM access,
+//! 5GS, security domain, end) and what the card is told in StoreMetadata. [`Profile::from_package`] takes a package as it is and reads from its
 //! header what it can. [`built_in`] has some profiles ready.
 
 mod package;
@@ -86,6 +86,8 @@ pub enum Algorithm {
     /// 3GPP TS 35.206.
     #[default]
     Milenage,
+    /// 3GPP TS 35.231.
+    Tuak,
     /// The test algorithm of 3GPP TS 34.108.
     Test,
 }
@@ -157,9 +159,15 @@ pub struct ProfileSpec {
     /// The number of the short message service centre, with or without `+`.
     #[serde(default)]
     pub smsc: Option<String>,
-    /// The authentication key, 32 hexadecimal digits.
+    /// Group identifier level 1, 1 to 8 bytes in hexadecimal digits.
+    #[serde(default)]
+    pub gid1: Option<String>,
+    /// Group identifier level 2, likewise.
+    #[serde(default)]
+    pub gid2: Option<String>,
+    /// The authentication key, 32 hexadecimal digits; for TUAK 32 or 64.
     pub ki: String,
-    /// OPc, 32 hexadecimal digits.
+    /// OPc, 32 hexadecimal digits; for TUAK TOPc, 64.
     pub opc: String,
     /// The authentication algorithm.
     #[serde(default)]

@@ -173,6 +173,17 @@ impl PublicKey {
         Ok(PublicKey { curve, key: EcKey::from_public_key(group, &point)? })
     }
 
+    /// From the point in compressed form, `02` or `03` by the parity of Y, and X (SEC 1 §2.3.3).
+    pub fn from_compressed_point(curve: Curve, bytes: &[u8]) -> Result<Self, CryptoError> {
+        if bytes.len() != 33 || !matches!(bytes[0], 0x02 | 0x03) {
+            return Err(CryptoError::NotOnCurve(curve));
+        }
+        let group = curve.group();
+        let mut context = BigNumContext::new()?;
+        let point = EcPoint::from_bytes(group, bytes, &mut context).map_err(|_| CryptoError::NotOnCurve(curve))?;
+        Ok(PublicKey { curve, key: EcKey::from_public_key(group, &point)? })
+    }
+
     /// The curve.
     pub fn curve(&self) -> Curve {
         self.curve

@@ -6,6 +6,7 @@
 //! - [`saip`]: unprotected profile packages.
 //! - [`bpp`]: the bound profile package and its secure channel.
 //! - [`crypto`]: keys, signatures, key agreement, over one OpenSSL.
+//! - [`ecies`]: concealing the subscription identifier.
 //! - [`cert`]: certificates, their roles and the chains that SGP.22 §4.5.2 allows.
 //!
 //! Nothing here does input or output, and nothing knows the time: both are handed in.
@@ -14,6 +15,7 @@ pub mod activation_code;
 pub mod bpp;
 pub mod cert;
 pub mod crypto;
+pub mod ecies;
 pub mod es10;
 pub mod ids;
 pub mod saip;

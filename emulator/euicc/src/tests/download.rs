@@ -715,6 +715,14 @@ fn demands_of_the_profile_header() {
         let services = changed(|e| e[0] = header(ICCID, 2, &[1, service]));
         assert_eq!(failure_of_elements(&services), status(PeStatus::FEATURE_NOT_SUPPORTED));
     }
+    // A template of a later version.
+    let mut later = header(ICCID, 2, &[1]);
+    later.truncate(later.len() - 8);
+    later.extend(from_hex("0607 67810F010204 02".replace(' ', "")).unwrap());
+    later[1] += 1;
+    let at = later.len() - 10;
+    later[at] += 1;
+    assert_eq!(failure_of_elements(&changed(|e| e[0] = later)), status(PeStatus::TEMPLATE_NOT_SUPPORTED));
     let other_profile = changed(|e| e[0] = header("8988247000111763811", 2, &[1]));
     assert_eq!(failure_of_elements(&other_profile), (Reason::InstallFailedDueToDataMismatch, None));
 }
@@ -728,9 +736,16 @@ fn metadata_that_contradicts_the_profile() {
         order.metadata.profile_owner = Some(OperatorId { mcc_mnc, gid1: None, gid2: None });
         Lab::new(Curve::P256).install(&order);
     }
-    order.metadata.profile_owner = Some(OperatorId { mcc_mnc: [0x62, 0xF2, 0x10], gid1: None, gid2: None });
-    let (command, reason, _) = failure(&mut Lab::new(Curve::P256), &order);
-    assert_eq!((command, reason), (Command::LoadProfileElements, Reason::InstallFailedDueToDataMismatch));
+    let others = [
+        OperatorId { mcc_mnc: [0x62, 0xF2, 0x10], gid1: None, gid2: None },
+        // A group that EF_GID1 does not name.
+        OperatorId { mcc_mnc: [0x00, 0xF1, 0x10], gid1: Some(vec![0xA1]), gid2: None },
+    ];
+    for other in others {
+        order.metadata.profile_owner = Some(other);
+        let (command, reason, _) = failure(&mut Lab::new(Curve::P256), &order);
+        assert_eq!((command, reason), (Command::LoadProfileElements, Reason::InstallFailedDueToDataMismatch));
+    }
 }
 
 #[test]

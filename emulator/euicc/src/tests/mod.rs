@@ -10,3 +10,4 @@ mod model;
 mod refresh;
 mod robust;
 mod uicc;
+mod usim;

@@ -1,6 +1,7 @@
 //! The commands of TS 102 221 and TS 31.102 on the files of the enabled profile.
 
 use rsp::Aid;
+use rsp::crypto::Random;
 use rsp::tlv::Writer;
 
 use super::access::Operation;
@@ -8,6 +9,7 @@ use super::aka::Outcome;
 use super::files::{Check, Files};
 use super::image::{ACTIVATED, DEACTIVATED, FileRef, MF, Structure, id, special};
 use super::selection::{Selection, Verified};
+use super::suci::{self, Subscription};
 use crate::apdu::{Command, Response, Sw};
 
 /// The instructions that work on files, PINs and applications.
@@ -78,6 +80,7 @@ pub(crate) struct View<'a> {
     pub(crate) files: &'a mut Files,
     pub(crate) selection: &'a mut Selection,
     pub(crate) verified: &'a mut Verified,
+    pub(crate) random: &'a mut dyn Random,
     pub(crate) free_memory: u32,
 }
 
@@ -101,6 +104,7 @@ impl View<'_> {
             ins::ENABLE_PIN => self.set_pin_enabled(command, true),
             ins::UNBLOCK_PIN => self.unblock_pin(command),
             ins::AUTHENTICATE => self.authenticate(command),
+            ins::GET_IDENTITY => self.get_identity(command),
             _ => Err(Sw::INS_NOT_SUPPORTED),
         };
         done.unwrap_or_else(Answer::from)
@@ -603,18 +607,8 @@ impl View<'_> {
         if command.p1 != 0 {
             return Err(Sw::WRONG_P1_P2);
         }
-        let image = self.files.image();
-        // TS 31.102 §7.1.1: the application is the channel's, and a directory of it is the current one.
-        let inside =
-            image.application_of(self.selection.directory).filter(|of| Some(*of) == self.selection.application);
-        let application = inside.ok_or(Sw::CONDITIONS_NOT_SATISFIED)?;
-        let authentication = image.authentication(application).ok_or(Sw::CONTEXT_NOT_SUPPORTED)?;
-        // The application's PIN is the global key that its directory shows.
-        let shown = &image.file(application).pin_status;
-        let pin = shown.iter().filter(|key| **key <= 0x08).find_map(|key| image.pin(application, *key));
-        if pin.is_some_and(|pin| self.files.pin(pin).enabled && !self.verified.has(pin)) {
-            return Err(Sw::SECURITY_STATUS_NOT_SATISFIED);
-        }
+        let application = self.opened_application()?;
+        let authentication = self.files.image().authentication(application).ok_or(Sw::CONTEXT_NOT_SUPPORTED)?;
         match command.p2 {
             AKA_CONTEXT => {
                 let (rand, rest) = authentication_value(command.data)?;
@@ -655,6 +649,54 @@ impl View<'_> {
             0x82..=0x87 => Err(Sw::CONTEXT_NOT_SUPPORTED),
             _ => Err(Sw::WRONG_P1_P2),
         }
+    }
+
+    /// The application that may be used: it is the channel's, a directory of it is the current one, and its PIN is
+    /// verified (TS 31.102 §7.1.1, §7.5.1).
+    fn opened_application(&self) -> Result<FileRef, Sw> {
+        let image = self.files.image();
+        let inside =
+            image.application_of(self.selection.directory).filter(|of| Some(*of) == self.selection.application);
+        let application = inside.ok_or(Sw::CONDITIONS_NOT_SATISFIED)?;
+        // The application's PIN is the global key that its directory shows.
+        let shown = &image.file(application).pin_status;
+        let pin = shown.iter().filter(|key| **key <= 0x08).find_map(|key| image.pin(application, *key));
+        if pin.is_some_and(|pin| self.files.pin(pin).enabled && !self.verified.has(pin)) {
+            return Err(Sw::SECURITY_STATUS_NOT_SATISFIED);
+        }
+        Ok(application)
+    }
+
+    /// GET IDENTITY (TS 31.102 §7.5): the concealed subscription identifier, when the USIM is to compute it.
+    fn get_identity(&mut self, command: &Command<'_>) -> Done {
+        const SUCI: u8 = 0x01;
+        if (command.p1, command.p2) != (0, SUCI) {
+            return Err(Sw::WRONG_P1_P2);
+        }
+        let application = self.opened_application()?;
+        // TS 31.102 §4.2.8: privacy of the identifier, and its computation by the USIM.
+        if !self.has_service(application, 124) || !self.has_service(application, 125) {
+            return Err(Sw::CONDITIONS_NOT_SATISFIED);
+        }
+        let content =
+            |path: &[u16]| self.walk(application, path).map_or(Vec::new(), |file| self.files.content(file).to_vec());
+        let (imsi, data) = (content(&[id::IMSI]), content(&[id::AD]));
+        // SAIP §9.5.12: what the USIM computes with is in DF.SAIP, out of the terminal's reach.
+        let schemes = content(&[id::DF_SAIP, id::SUCI_CALCULATION]);
+        let subscription = Subscription {
+            imsi: &imsi,
+            mnc_digits: if data.get(3).is_some_and(|digits| digits & 0x0F == 3) { 3 } else { 2 },
+            routing_indicator: match content(&[id::DF_5GS, id::ROUTING_INDICATOR])[..] {
+                [first, second, ..] => [first, second],
+                _ => [0xF0, 0xFF],
+            },
+            schemes: &schemes,
+        };
+        let data = suci::identity(&subscription, self.random).ok_or(Sw::CONDITIONS_NOT_SATISFIED)?;
+        if command.le != Some(data.len()) {
+            return Err(Sw::exact_length(data.len()));
+        }
+        Ok(Answer::Now(Response { data, sw: Sw::OK }))
     }
 
     /// Whether a service is available in EF.UST (TS 31.102 §4.2.8).

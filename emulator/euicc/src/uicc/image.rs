@@ -21,7 +21,15 @@ pub(crate) mod id {
     pub(crate) const CURRENT_APPLICATION: u16 = 0x7FFF;
     pub(crate) const MF_ARR: u16 = 0x2F06;
     pub(crate) const ARR: u16 = 0x6F06;
+    pub(crate) const IMSI: u16 = 0x6F07;
     pub(crate) const UST: u16 = 0x6F38;
+    pub(crate) const GID1: u16 = 0x6F3E;
+    pub(crate) const GID2: u16 = 0x6F3F;
+    pub(crate) const AD: u16 = 0x6FAD;
+    pub(crate) const DF_5GS: u16 = 0x5FC0;
+    pub(crate) const ROUTING_INDICATOR: u16 = 0x4F0A;
+    pub(crate) const DF_SAIP: u16 = 0x5FD0;
+    pub(crate) const SUCI_CALCULATION: u16 = 0x4F01;
 }
 
 /// How a file is structured.
@@ -234,6 +242,15 @@ impl Image {
         let own = self.authentications.iter().position(|entry| entry.application == application);
         own.or_else(|| {
             self.shared_authentications.iter().find(|(from, _)| *from == application).map(|(_, index)| *index)
+        })
+    }
+
+    /// EF.GID1 and EF.GID2 of the first USIM.
+    pub(crate) fn group_identifiers(&self) -> [Option<&[u8]>; 2] {
+        let usim = self.applications().find(|(_, _, kind)| *kind == Kind::Usim).map(|(file, ..)| file);
+        [id::GID1, id::GID2].map(|id| {
+            let file = self.child(usim?, id)?;
+            Some(&self.file(self.resolve(file)).content[..])
         })
     }
 

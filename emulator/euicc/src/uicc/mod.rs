@@ -8,7 +8,7 @@
 //! - `template`: the file structures of SAIP that elements refer to; `install` makes them;
 //! - `image` is what the package has made, `files` the state over it, which can be kept apart and put back;
 //! - `selection`: what a channel has selected and what is verified; `access`: who may do what;
-//! - `aka` with `milenage`, `tuak` and `keccak`: authentication;
+//! - `aka` with `milenage`, `tuak` and `keccak`: authentication; `suci`: the concealed identifier;
 //! - `report`: what becomes of each element of a package, for people.
 
 mod access;
@@ -21,6 +21,7 @@ mod keccak;
 mod milenage;
 mod report;
 mod selection;
+mod suci;
 mod template;
 mod tuak;
 
@@ -30,3 +31,4 @@ pub(crate) use image::FileRef;
 pub(crate) use install::{Installer, Status};
 pub use report::{ElementReport, Outcome, PackageReport};
 pub(crate) use selection::{Selection, Verified};
+pub(crate) use template::knows as knows_template;

@@ -118,19 +118,27 @@ impl PackageReport {
                     },
                 },
             };
-            let details = match outcome {
-                Outcome::Executed | Outcome::Kept => before.details(interpreter.installer().image()),
-                _ => Vec::new(),
-            };
-            elements.push(ElementReport {
+            let made = matches!(outcome, Outcome::Executed | Outcome::Kept)
+                .then(|| (before, Made::of(interpreter.installer().image())));
+            let report = ElementReport {
                 kind: element.kind(),
                 number: head.map(|head| head.identification),
                 mandated: head.is_some_and(|head| head.mandated),
                 length: element.raw().len(),
                 outcome,
-                details,
-            });
+                details: Vec::new(),
+            };
+            elements.push((report, made));
         }
+        // Told in the end, when it is known where links lead.
+        let image = interpreter.installer().image();
+        let elements = elements
+            .into_iter()
+            .map(|(report, made)| {
+                let details = made.map_or(Vec::new(), |(before, after)| before.details(&after, image));
+                ElementReport { details, ..report }
+            })
+            .collect();
         let (files, memory) = (interpreter.installer().image().files.len(), interpreter.installer().size());
         if failure.is_none() {
             failure = interpreter.finish().err().map(|problem| problem.to_string());
@@ -171,23 +179,23 @@ impl Made {
         }
     }
 
-    /// What has been made since.
-    fn details(&self, image: &Image) -> Vec<String> {
-        let files = image.references().skip(self.files).map(|file| describe_file(image, file));
-        let pins = image.pins[self.pins..].iter().map(|pin| {
+    /// What has been made from here up to `after`.
+    fn details(&self, after: &Made, image: &Image) -> Vec<String> {
+        let files = image.references().take(after.files).skip(self.files).map(|file| describe_file(image, file));
+        let pins = image.pins[self.pins..after.pins].iter().map(|pin| {
             let state = if pin.enabled { "enabled" } else { "disabled" };
             let puk =
                 pin.puk.map_or(String::new(), |puk| format!(", unblocked by {:02X}", image.puks[usize::from(puk)].key));
             let place = path(image, pin.directory);
             format!("key {:02X} of {place}: {state}, {} of {} tries{puk}", pin.key, pin.tries.left, pin.tries.most)
         });
-        let puks = image.puks[self.puks..]
+        let puks = image.puks[self.puks..after.puks]
             .iter()
             .map(|puk| format!("unblocking code {:02X}: {} of {} tries", puk.key, puk.tries.left, puk.tries.most));
-        let shared_pins = image.shared_pins[self.shared_pins..]
+        let shared_pins = image.shared_pins[self.shared_pins..after.shared_pins]
             .iter()
             .map(|(from, to)| format!("{} has the keys of {}", path(image, *from), path(image, *to)));
-        let authentications = image.authentications[self.authentications..].iter().map(|entry| {
+        let authentications = image.authentications[self.authentications..after.authentications].iter().map(|entry| {
             let algorithm = match entry.aka.algorithm() {
                 AlgorithmId::Milenage => "Milenage".to_owned(),
                 AlgorithmId::Tuak { key_bits } => format!("TUAK, {key_bits} bits"),
@@ -195,10 +203,16 @@ impl Made {
             };
             format!("{}: {algorithm}", path(image, entry.application))
         });
-        let shared = image.shared_authentications[self.shared_authentications..].iter().map(|(from, to)| {
-            format!("{} authenticates like {}", path(image, *from), path(image, image.authentications[*to].application))
-        });
-        let records = image.records[self.records..].iter().map(describe_record);
+        let shared = image.shared_authentications[self.shared_authentications..after.shared_authentications]
+            .iter()
+            .map(|(from, to)| {
+                format!(
+                    "{} authenticates like {}",
+                    path(image, *from),
+                    path(image, image.authentications[*to].application)
+                )
+            });
+        let records = image.records[self.records..after.records].iter().map(describe_record);
         files.chain(pins).chain(puks).chain(shared_pins).chain(authentications).chain(shared).chain(records).collect()
     }
 }
@@ -237,17 +251,22 @@ fn describe_file(image: &Image, file: FileRef) -> String {
     let what = match &own.structure {
         Structure::Directory => "directory".to_owned(),
         Structure::Application { aid, .. } => format!("application {}", to_hex(aid.as_bytes())),
-        Structure::Transparent => format!("transparent, {length} bytes"),
-        Structure::LinearFixed { length: record } => {
-            format!("linear fixed, {} records of {record} bytes", length / usize::from(*record))
-        }
-        Structure::Cyclic { length: record } => {
-            format!("cyclic, {} records of {record} bytes", length / usize::from(*record))
-        }
-        Structure::BerTlv => format!("BER-TLV, {length} bytes"),
+        Structure::Transparent => format!("transparent, {}", count(length, "byte")),
+        Structure::LinearFixed { length: record } => format!("linear fixed, {}", records(length, *record)),
+        Structure::Cyclic { length: record } => format!("cyclic, {}", records(length, *record)),
+        Structure::BerTlv => format!("BER-TLV, {}", count(length, "byte")),
     };
     let what = if own.link.is_some() { "link".to_owned() } else { what };
     format!("{}{name}: {what}{}, {rules}{short_id}", path(image, file), link.unwrap_or_default())
+}
+
+fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+fn records(length: usize, record: u8) -> String {
+    let record = usize::from(record);
+    format!("{} of {}", count(length / record, "record"), count(record, "byte"))
 }
 
 fn describe_record(record: &Record) -> String {

@@ -174,6 +174,11 @@ pub(super) fn find(oid: &Oid, major: u8) -> Option<(Kind, Template)> {
     Some((kind, Template { files, by_default, place }))
 }
 
+/// Whether a card of this major version of SAIP has the template with this identifier.
+pub(crate) fn knows(oid: &Oid, major: u8) -> bool {
+    find(oid, major).is_some()
+}
+
 /// SAIP §9.2.
 const MF: &[Entry] = &[
     entry(0x3F00, "MF", Shape::Mf, 14),

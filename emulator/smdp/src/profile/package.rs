@@ -22,6 +22,9 @@ const USIM_AID: [u8; 16] =
 /// The temporary file identifier of ADF.USIM while the profile is made (SAIP annex D, `fileID`).
 const USIM_TEMPORARY_ID: u16 = 0x7FD0;
 
+/// The short identifier of EF.ADN in the phone book.
+const PHONE_BOOK_SHORT_ID: u8 = 0x03;
+
 /// EF.ARR under the MF and its records.
 const MF_ARR: u16 = 0x2F06;
 /// EF.ARR of the USIM.
@@ -187,8 +190,9 @@ fn is_telephone_number(number: &str) -> bool {
 pub(super) struct Builder<'a> {
     spec: &'a ProfileSpec,
     iccid: Iccid,
-    ki: [u8; 16],
-    opc: [u8; 16],
+    ki: Vec<u8>,
+    opc: Vec<u8>,
+    gids: [Option<Vec<u8>>; 2],
     ota_keys: [[u8; 16]; 3],
     icon: Option<(u32, Vec<u8>)>,
     plmn: [u8; 3],
@@ -242,7 +246,13 @@ impl<'a> Builder<'a> {
                 return Err(spec.bad(field, "has to be 1 to 20 digits, with or without +"));
             }
         }
-        let ki = spec.key("ki", &spec.ki)?;
+        let (ki, opc) = authentication_keys(spec)?;
+        let gids = [("gid1", &spec.gid1), ("gid2", &spec.gid2)].map(|(field, gid)| {
+            let gid = gid.as_deref().map(|gid| from_hex(gid).filter(|bytes| (1..=8).contains(&bytes.len())));
+            gid.map(|gid| gid.ok_or_else(|| spec.bad(field, "has to be 1 to 8 bytes in hexadecimal digits")))
+                .transpose()
+        });
+        let [gid1, gid2] = gids;
         let ota_keys = match &spec.ota_keys {
             Some([kic, kid, dek]) => {
                 [spec.key("ota-keys", kic)?, spec.key("ota-keys", kid)?, spec.key("ota-keys", dek)?]
@@ -257,7 +267,8 @@ impl<'a> Builder<'a> {
             spec,
             iccid,
             ki,
-            opc: spec.key("opc", &spec.opc)?,
+            opc,
+            gids: [gid1?, gid2?],
             ota_keys,
             icon: spec.icon.as_deref().map(|icon| read_icon(spec, icon)).transpose()?,
             plmn: plmn(&spec.imsi[..3], &spec.imsi[3..3 + usize::from(spec.mnc_digits)]),
@@ -280,7 +291,11 @@ impl<'a> Builder<'a> {
             icon: self.icon.as_ref().map(|(_, icon)| icon.clone()),
             profile_class: self.spec.class.into(),
             notification_configuration: Vec::new(),
-            profile_owner: Some(OperatorId { mcc_mnc: self.plmn, gid1: None, gid2: None }),
+            profile_owner: Some(OperatorId {
+                mcc_mnc: self.plmn,
+                gid1: self.gids[0].clone(),
+                gid2: self.gids[1].clone(),
+            }),
             profile_policy_rules: (!policy.is_empty()).then_some(policy),
         }
     }
@@ -318,6 +333,8 @@ impl<'a> Builder<'a> {
                     pin(ADM1, adm1, None, 0x03, 0xAA),
                 ]),
             }),
+            Element::Telecom(self.telecom(header())),
+            Element::GenericFileManagement(self.phone_book_link(header())),
             Element::Usim(self.usim(header())),
             Element::OptUsim(self.optional_usim(header())),
             Element::PinCodes(saip::PinCodes {
@@ -325,6 +342,8 @@ impl<'a> Builder<'a> {
                 pin_codes: saip::PinCodesContent::PinConfig(vec![pin(PIN2, pin2, Some(PIN2), 0x03, 0x33)]),
             }),
             Element::AkaParameter(self.aka(header())),
+            Element::GsmAccess(self.gsm_access(header())),
+            Element::Df5gs(self.df_5gs(header())),
             Element::SecurityDomain(self.security_domain(header())),
             Element::End(saip::End { header: header() }),
         ]
@@ -336,6 +355,8 @@ impl<'a> Builder<'a> {
         let mut services = saip::ServicesList { usim: Some(()), ..Default::default() };
         match self.spec.algorithm {
             Algorithm::Milenage => services.milenage = Some(()),
+            Algorithm::Tuak if self.ki.len() == 32 => services.tuak256 = Some(()),
+            Algorithm::Tuak => services.tuak128 = Some(()),
             Algorithm::Test => services.usim_test_algorithm = Some(()),
         }
         saip::ProfileHeader {
@@ -345,7 +366,7 @@ impl<'a> Builder<'a> {
             iccid: iccid.to_vec().into(),
             pol: None,
             mandatory_services: services,
-            mandatory_templates: [1, 4, 5].map(saip::template).to_vec(),
+            mandatory_templates: [1, 3, 4, 5, 7, 13].map(saip::template).to_vec(),
             connectivity_parameters: None,
         }
     }
@@ -375,6 +396,99 @@ impl<'a> Builder<'a> {
             ef_dir: records(MF_ARR, 0x2F00, Access::ReadAlways, 0x26, 1, &[], &[application]),
             ef_arr: self.arr(MF_ARR),
             ef_umpc: Some(transparent(MF_ARR, 0x2F08, Access::ReadAlways, &[0x3C, 0x3C, 0, 0, 0])),
+        }
+    }
+
+    /// A directory that is not an application.
+    fn directory(arr: u16) -> File {
+        vec![item(Fcp {
+            security_attributes_referenced: Some(access(arr, Access::Directory).into()),
+            pin_status_template_do: Some(vec![PIN1, ADM1].into()),
+            ..Default::default()
+        })]
+    }
+
+    /// DF.TELECOM with a phone book of 100 names.
+    fn telecom(&self, header: saip::PeHeader) -> saip::Telecom {
+        // TS 31.102 §4.4.2.1: EF.ADN (C0) is the only file of type 1; its identifier and short identifier.
+        let reference = Writer::new().nested(0xA8, |w| w.put(0xC0, &[0x4F, 0x3A, PHONE_BOOK_SHORT_ID])).into_vec();
+        let short = |mut file: File, id: u8| {
+            if let Some(FileItem::FileDescriptor(fcp)) = file.first_mut() {
+                fcp.short_ef_id = Some(vec![id << 3].into());
+            }
+            file
+        };
+        let counter = |id, content: &[u8]| transparent(MF_ARR, id, Access::Subscriber, content);
+        saip::Telecom {
+            header,
+            template_id: saip::template(3),
+            df_telecom: Self::directory(MF_ARR),
+            df_phonebook: Some(Self::directory(MF_ARR)),
+            ef_pbr: Some(records(MF_ARR, 0x4F30, Access::Operator, reference.len() as u8, 1, &[], &[reference])),
+            ef_psc: Some(short(counter(0x4F22, &[0; 4]), 0x0D)),
+            ef_cc: Some(short(counter(0x4F23, &[0; 2]), 0x0E)),
+            ef_puid: Some(short(counter(0x4F24, &[0; 2]), 0x0F)),
+            // TS 31.102 §4.4.2.3: a name of 14 bytes, and the number.
+            ef_adn: Some(short(
+                records(MF_ARR, 0x4F3A, Access::Subscriber, 28, 100, &[0xFF], &[]),
+                PHONE_BOOK_SHORT_ID,
+            )),
+        }
+    }
+
+    /// EF.ADN where terminals of GSM look for it, as a link into the phone book (TS 31.102 §4.4.2.3).
+    fn phone_book_link(&self, header: saip::PeHeader) -> saip::GenericFileManagement {
+        let link = Fcp {
+            file_descriptor: Some(vec![LINEAR_FIXED[0], LINEAR_FIXED[1], 0x00, 28].into()),
+            file_id: Some(vec![0x6F, 0x3A].into()),
+            security_attributes_referenced: Some(access(MF_ARR, Access::Subscriber).into()),
+            short_ef_id: Some(Vec::new().into()),
+            link_path: Some(vec![0x7F, 0x10, 0x5F, 0x3A, 0x4F, 0x3A].into()),
+            ..Default::default()
+        };
+        saip::GenericFileManagement {
+            header,
+            file_management_cmd: vec![vec![
+                saip::FileManagement::FilePath(vec![0x7F, 0x10].into()),
+                saip::FileManagement::CreateFcp(link),
+            ]],
+        }
+    }
+
+    /// DF.GSM-ACCESS with the keys of the GSM context (TS 31.102 §4.4.3).
+    fn gsm_access(&self, header: saip::PeHeader) -> saip::GsmAccess {
+        let mut no_key = [0xFF; 9];
+        no_key[8] = 0x07;
+        saip::GsmAccess {
+            header,
+            template_id: saip::template(7),
+            df_gsm_access: Self::directory(USIM_ARR),
+            ef_kc: Some(transparent(USIM_ARR, 0x4F20, Access::Subscriber, &no_key)),
+            ef_kcgprs: Some(transparent(USIM_ARR, 0x4F52, Access::Subscriber, &no_key)),
+        }
+    }
+
+    /// DF.5GS (TS 31.102 §4.4.11); the subscription identifier is concealed by the null scheme.
+    fn df_5gs(&self, header: saip::PeHeader) -> saip::Df5gs {
+        let mut location = [0xFF; 20];
+        location[13..16].copy_from_slice(&self.plmn);
+        location[16..].copy_from_slice(&[0x00, 0x00, 0x00, 0x01]);
+        let file = |id, content: &[u8]| Some(transparent(USIM_ARR, id, Access::Subscriber, content));
+        let context = |id| Some(records(USIM_ARR, id, Access::Subscriber, 57, 1, &[0xFF], &[]));
+        // TS 31.102 §4.4.11.8: the list of schemes, null scheme with key index 0.
+        let schemes = Writer::new().put(0xA0, &[0x00, 0x00]).into_vec();
+        saip::Df5gs {
+            header,
+            template_id: saip::template(13),
+            df_df_5gs: Self::directory(USIM_ARR),
+            ef_5gs3gpploci: file(0x4F01, &location),
+            ef_5gsn3gpploci: file(0x4F02, &location),
+            ef_5gs3gppnsc: context(0x4F03),
+            ef_5gsn3gppnsc: context(0x4F04),
+            ef_5gauthkeys: file(0x4F05, &[0xFF; 110]),
+            ef_uac_aic: Some(transparent(USIM_ARR, 0x4F06, Access::Operator, &[0; 4])),
+            ef_suci_calc_info: Some(transparent(USIM_ARR, 0x4F07, Access::Operator, &schemes)),
+            ef_routing_indicator: Some(transparent(USIM_ARR, 0x4F0A, Access::Operator, &[0xF0, 0xFF, 0xFF, 0xFF])),
         }
     }
 
@@ -458,6 +572,8 @@ impl<'a> Builder<'a> {
             header,
             template_id: saip::template(5),
             ef_li: Some(transparent(USIM_ARR, 0x6F05, Access::Preference, b"en\xFF\xFF\xFF\xFF")),
+            ef_gid1: self.gids[0].as_deref().map(|gid| transparent(USIM_ARR, 0x6F3E, Access::Operator, gid)),
+            ef_gid2: self.gids[1].as_deref().map(|gid| transparent(USIM_ARR, 0x6F3F, Access::Operator, gid)),
             ef_msisdn: own_number,
             ef_hplmnwact: Some(transparent(USIM_ARR, 0x6F62, Access::Operator, &home)),
         }
@@ -481,12 +597,15 @@ impl<'a> Builder<'a> {
         (1u16 << digit.min(9)).to_be_bytes()
     }
 
-    /// EF.UST, services 1 to 112 (TS 31.102 §4.2.8).
-    fn services(&self) -> [u8; 14] {
-        let mut table = [0; 14];
-        // Short messages and their parameters, SPN, (always one), HPLMN with access technology, EMM information.
-        let mut services = vec![10usize, 12, 19, 33, 43, 85];
+    /// EF.UST, services 1 to 136 (TS 31.102 §4.2.8).
+    fn services(&self) -> [u8; 17] {
+        let mut table = [0; 17];
+        // Short messages and their parameters, SPN, GSM access, (always one), GSM security context, HPLMN with access
+        // technology, EMM information, 5GS mobility management, 5G security, privacy of the subscription identifier.
+        let mut services = vec![10usize, 12, 19, 27, 33, 38, 43, 85, 122, 123, 124];
         services.extend(self.spec.msisdn.is_some().then_some(21));
+        services.extend(self.gids[0].is_some().then_some(17));
+        services.extend(self.gids[1].is_some().then_some(18));
         for service in services {
             table[(service - 1) / 8] |= 1 << ((service - 1) % 8);
         }
@@ -510,8 +629,10 @@ impl<'a> Builder<'a> {
             algo_configuration: saip::AlgoConfiguration::AlgoParameter(saip::AlgoParameter {
                 algorithm_id: match self.spec.algorithm {
                     Algorithm::Milenage => 1,
+                    Algorithm::Tuak => 2,
                     Algorithm::Test => 3,
                 },
+                // RES of 64 bits.
                 algorithm_options: vec![0x01].into(),
                 key: self.ki.to_vec().into(),
                 opc: self.opc.to_vec().into(),
@@ -570,6 +691,19 @@ impl<'a> Builder<'a> {
             sd_perso_data: None,
         }
     }
+}
+
+/// Key and OPc or TOPc: 128 bits, for TUAK up to 256.
+fn authentication_keys(spec: &ProfileSpec) -> Result<(Vec<u8>, Vec<u8>), ProfileError> {
+    if spec.algorithm != Algorithm::Tuak {
+        return Ok((spec.key("ki", &spec.ki)?.to_vec(), spec.key("opc", &spec.opc)?.to_vec()));
+    }
+    let ki = from_hex(&spec.ki).filter(|key| matches!(key.len(), 16 | 32));
+    let topc = from_hex(&spec.opc).filter(|topc| topc.len() == 32);
+    Ok((
+        ki.ok_or_else(|| spec.bad("ki", "has to be 32 or 64 hexadecimal digits for TUAK"))?,
+        topc.ok_or_else(|| spec.bad("opc", "has to be 64 hexadecimal digits for TUAK: TOPc"))?,
+    ))
 }
 
 fn from_static(bytes: &'static [u8]) -> rasn::types::OctetString {

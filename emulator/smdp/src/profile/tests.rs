@@ -32,7 +32,8 @@ fn built_in_profiles_are_well_formed() {
         let kinds: Vec<_> = split(package).map(|element| element.unwrap().kind().to_string()).collect();
         assert_eq!(
             kinds.join(" "),
-            "header mf pukCodes pinCodes usim opt-usim pinCodes akaParameter securityDomain end",
+            "header mf pukCodes pinCodes telecom genericFileManagement usim opt-usim pinCodes akaParameter gsm-access \
+             df-5gs securityDomain end",
             "{name}"
         );
         // Numbers of the elements rise by one, and all are mandated.
@@ -67,8 +68,12 @@ fn files_hold_what_the_description_says() {
     assert_eq!(content(package, Kind::Usim, 0x6F46), "014F70657261746F722041FFFFFFFFFFFF");
     assert_eq!(content(package, Kind::Usim, 0x6F78), "0002");
     assert_eq!(content(package, Kind::Usim, 0x6FAD), "00000002");
-    // Services 10, 12 (byte 2), 19, 21 (byte 3), 33 (byte 5), 43 (byte 6), 85 (byte 11).
-    assert_eq!(content(package, Kind::Usim, 0x6F38), "000A140001040000000010000000");
+    // Services 10, 12 (byte 2), 17, 19, 21 (byte 3), 27 (byte 4), 33, 38 (byte 5), 43 (byte 6), 85 (byte 11), 122 to
+    // 124 (byte 16).
+    assert_eq!(content(package, Kind::Usim, 0x6F38), "000A150421040000000010000000000E00");
+    assert_eq!(content(package, Kind::OptUsim, 0x6F3E), "A1");
+    assert_eq!(content(package, Kind::Telecom, 0x4F30), "A805C0034F3A03");
+    assert_eq!(content(package, Kind::Df5gs, 0x4F07), "A0020000");
     let parameters = format!("{}FD{}07915155010000F0{}", "FF".repeat(10), "FF".repeat(12), "FF".repeat(7));
     assert_eq!(content(package, Kind::Usim, 0x6F42), parameters);
     let own_number = format!("{}07915155010001F1{}", "FF".repeat(10), "FF".repeat(6));
@@ -96,12 +101,33 @@ fn keys_are_in_the_package_and_in_no_debug_output() {
 }
 
 #[test]
+fn tuak_has_longer_keys() {
+    let with = |ki: &str, opc: &str| {
+        let mut spec = built_in_named("operator-b").unwrap();
+        spec.algorithm = Algorithm::Tuak;
+        (spec.ki, spec.opc) = (ki.to_owned(), opc.to_owned());
+        Profile::build(&spec)
+    };
+    let topc = "CD".repeat(32);
+    let profile = with(&"46".repeat(32), &topc).unwrap();
+    let services = ProfileHeader::of_package(profile.package()).unwrap().mandatory_services;
+    assert!(services.contains(&Service::Tuak256) && !services.contains(&Service::Milenage));
+    let aka = to_hex(element(profile.package(), Kind::AkaParameter).raw());
+    assert!(aka.contains(&format!("8001028101018220{}8320{topc}", "46".repeat(32))), "{aka}");
+    let services = ProfileHeader::of_package(with(&"46".repeat(16), &topc).unwrap().package()).unwrap();
+    assert!(services.mandatory_services.contains(&Service::Tuak128));
+    assert!(with(&"46".repeat(24), &topc).unwrap_err().to_string().contains("ki has to be"));
+    assert!(with(&"46".repeat(16), "CD").unwrap_err().to_string().contains("TOPc"));
+}
+
+#[test]
 fn metadata_of_operator_a() {
     let metadata = built("operator-a").metadata("localhost:8443");
     assert_eq!(metadata.icon_type, Some(1));
     assert_eq!(metadata.profile_class, ProfileClass::Operational);
     // MCC 001, MNC 01 (TS 24.008 §10.5.1.13).
     assert_eq!(metadata.profile_owner.as_ref().map(|owner| owner.mcc_mnc), Some([0x00, 0xF1, 0x10]));
+    assert_eq!(metadata.profile_owner.as_ref().and_then(|owner| owner.gid1.clone()), Some(vec![0xA1]));
     let told = &metadata.notification_configuration[..];
     let all = NamedBits::of(&[0, 1, 2, 3]);
     assert_eq!(told, [NotificationConfiguration { events: all, address: "localhost:8443".to_owned() }]);
@@ -154,6 +180,7 @@ fn mistakes_name_the_field_and_the_rule() {
         wrong(&|spec| spec.msisdn = Some("+".to_owned())),
         wrong(&|spec| spec.icon = Some("QUJD".to_owned())),
         wrong(&|spec| spec.mnc_digits = 4),
+        wrong(&|spec| spec.gid1 = Some("A".to_owned())),
     ];
     insta::assert_snapshot!(cases.join("\n"), @r"
     profile Operator A: iccid is none: it has 18 to 20 decimal digits
@@ -165,6 +192,7 @@ fn mistakes_name_the_field_and_the_rule() {
     profile Operator A: msisdn has to be 1 to 20 digits, with or without +
     profile Operator A: icon has to be a PNG or a JPEG
     profile Operator A: mnc-digits has to be 2 or 3
+    profile Operator A: gid1 has to be 1 to 8 bytes in hexadecimal digits
     ");
 }
 

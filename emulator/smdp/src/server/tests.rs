@@ -64,7 +64,7 @@ fn a_session_as_events() {
     insta::assert_snapshot!(events, @r#"
     session T opened on P-256
     session T: eUICC 89049032123451234512345678901235 authenticated
-    session T: package of order 1 bound in 2 segments
+    session T: package of order 1 bound in 3 segments
     order 1 "AC-1": released to downloaded: handed out to 89049032123451234512345678901235
     order 1 "AC-1": downloaded to installed: installed as A0000005591010FFFFFFFF8900001000
     notification 1 install of 8999901000000000013: accepted

@@ -32,14 +32,22 @@ pub enum Element {
     SecurityDomain(SecurityDomain),
     #[rasn(tag(context, 7))]
     Rfm(Rfm),
+    #[rasn(tag(context, 1))]
+    GenericFileManagement(GenericFileManagement),
     #[rasn(tag(context, 10))]
     End(End),
     #[rasn(tag(context, 16))]
     Mf(Mf),
+    #[rasn(tag(context, 18))]
+    Telecom(Telecom),
     #[rasn(tag(context, 19))]
     Usim(Usim),
     #[rasn(tag(context, 20))]
     OptUsim(OptUsim),
+    #[rasn(tag(context, 24))]
+    GsmAccess(GsmAccess),
+    #[rasn(tag(context, 28))]
+    Df5gs(Df5gs),
 }
 
 impl Element {
@@ -68,6 +76,10 @@ impl Element {
             Element::Mf(_) => Kind::Mf,
             Element::Usim(_) => Kind::Usim,
             Element::OptUsim(_) => Kind::OptUsim,
+            Element::GenericFileManagement(_) => Kind::GenericFileManagement,
+            Element::Telecom(_) => Kind::Telecom,
+            Element::GsmAccess(_) => Kind::GsmAccess,
+            Element::Df5gs(_) => Kind::Df5gs,
         }
     }
 }
@@ -246,10 +258,96 @@ pub struct OptUsim {
     pub template_id: ObjectIdentifier,
     #[rasn(tag(context, 2))]
     pub ef_li: Option<File>,
+    #[rasn(tag(context, 5))]
+    pub ef_gid1: Option<File>,
+    #[rasn(tag(context, 6))]
+    pub ef_gid2: Option<File>,
     #[rasn(tag(context, 7))]
     pub ef_msisdn: Option<File>,
     #[rasn(tag(context, 17))]
     pub ef_hplmnwact: Option<File>,
+}
+
+/// `PE-GenericFileManagement`
+#[derive(AsnType, Encode, Decode, Debug, Clone, PartialEq, Eq)]
+#[rasn(automatic_tags)]
+pub struct GenericFileManagement {
+    pub header: PeHeader,
+    pub file_management_cmd: SequenceOf<SequenceOf<FileManagement>>,
+}
+
+/// One item of `FileManagement`.
+#[derive(AsnType, Encode, Decode, Debug, Clone, PartialEq, Eq)]
+#[rasn(choice)]
+pub enum FileManagement {
+    #[rasn(tag(context, 0))]
+    FilePath(OctetString),
+    #[rasn(tag(application, 2))]
+    CreateFcp(Fcp),
+    FillFileOffset(u16),
+    #[rasn(tag(context, 1))]
+    FillFileContent(OctetString),
+}
+
+/// `PE-TELECOM`, as far as the lab writes it.
+#[derive(AsnType, Encode, Decode, Debug, Clone, PartialEq, Eq)]
+pub struct Telecom {
+    #[rasn(tag(context, 0))]
+    pub header: PeHeader,
+    #[rasn(tag(context, 1))]
+    pub template_id: ObjectIdentifier,
+    #[rasn(tag(context, 2))]
+    pub df_telecom: File,
+    #[rasn(tag(context, 15))]
+    pub df_phonebook: Option<File>,
+    #[rasn(tag(context, 16))]
+    pub ef_pbr: Option<File>,
+    #[rasn(tag(context, 20))]
+    pub ef_psc: Option<File>,
+    #[rasn(tag(context, 21))]
+    pub ef_cc: Option<File>,
+    #[rasn(tag(context, 22))]
+    pub ef_puid: Option<File>,
+    #[rasn(tag(context, 24))]
+    pub ef_adn: Option<File>,
+}
+
+/// `PE-GSM-ACCESS`, as far as the lab writes it.
+#[derive(AsnType, Encode, Decode, Debug, Clone, PartialEq, Eq)]
+#[rasn(automatic_tags)]
+pub struct GsmAccess {
+    pub header: PeHeader,
+    pub template_id: ObjectIdentifier,
+    pub df_gsm_access: File,
+    pub ef_kc: Option<File>,
+    pub ef_kcgprs: Option<File>,
+}
+
+/// `PE-DF-5GS`, as far as the lab writes it.
+#[derive(AsnType, Encode, Decode, Debug, Clone, PartialEq, Eq)]
+pub struct Df5gs {
+    #[rasn(tag(context, 0))]
+    pub header: PeHeader,
+    #[rasn(tag(context, 1))]
+    pub template_id: ObjectIdentifier,
+    #[rasn(tag(context, 2))]
+    pub df_df_5gs: File,
+    #[rasn(tag(context, 3))]
+    pub ef_5gs3gpploci: Option<File>,
+    #[rasn(tag(context, 4))]
+    pub ef_5gsn3gpploci: Option<File>,
+    #[rasn(tag(context, 5))]
+    pub ef_5gs3gppnsc: Option<File>,
+    #[rasn(tag(context, 6))]
+    pub ef_5gsn3gppnsc: Option<File>,
+    #[rasn(tag(context, 7))]
+    pub ef_5gauthkeys: Option<File>,
+    #[rasn(tag(context, 8))]
+    pub ef_uac_aic: Option<File>,
+    #[rasn(tag(context, 9))]
+    pub ef_suci_calc_info: Option<File>,
+    #[rasn(tag(context, 12))]
+    pub ef_routing_indicator: Option<File>,
 }
 
 /// `PINConfiguration`. It holds a secret: it is never printed.

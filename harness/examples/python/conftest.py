@@ -30,18 +30,25 @@ class Lab:
     def at(self, command, seconds=5):
         """Sends an AT command; gives the lines of its answer, the final result code last."""
         with serial.Serial(self.tty, 115200, timeout=seconds) as port:
+            # With the echo on it can be told where an answer begins: what comes before is unsolicited.
+            port.write(b"ATE1\r")
+            while self._line(port) != "OK":
+                pass
             port.write(command.encode() + b"\r")
+            while self._line(port) != command:
+                pass
             lines = []
-            while True:
-                line = port.readline()
-                if not line.endswith(b"\n"):
-                    raise TimeoutError(f"{command}: no final result code in {seconds} s, only {lines}")
-                line = line.decode().strip()
-                # Empty lines frame an answer; the first line is the echo of the command.
-                if line and line != command:
-                    lines.append(line)
-                if line in ("OK", "ERROR") or line.startswith("+CME ERROR:"):
-                    return lines
+            while not lines or not (lines[-1] in ("OK", "ERROR") or lines[-1].startswith("+CME ERROR:")):
+                # Empty lines only frame an answer.
+                lines += filter(None, [self._line(port)])
+            return lines
+
+    @staticmethod
+    def _line(port):
+        line = port.readline()
+        if not line.endswith(b"\n"):
+            raise TimeoutError(f"the modem has said nothing for {port.timeout} s, at last {line}")
+        return line.decode().strip()
 
     def lpa(self, *arguments):
         """Calls the LPA that comes with the lab; gives its result object. Put your own in its place."""

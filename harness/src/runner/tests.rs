@@ -99,8 +99,12 @@ fn load(id: &str, text: &str) -> LoadedScenario {
 }
 
 async fn run_all(scenarios: Vec<LoadedScenario>, script: &str, jobs: usize) -> (RunResult, Vec<String>) {
-    let assistant =
-        Assistant { name: "script".to_owned(), program: "/bin/sh".into(), first: vec!["-c".into(), script.into()] };
+    let assistant = Assistant {
+        name: "script".to_owned(),
+        program: "/bin/sh".into(),
+        first: vec!["-c".into(), script.into()],
+        tls_secrets: None,
+    };
     let mut told = Vec::new();
     let result = run(Arc::new(Scripts), scenarios, &Options { jobs, seed: 1, assistant, shard: None }, |progress| {
         told.push(match progress {

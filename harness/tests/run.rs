@@ -74,7 +74,7 @@ fn what_was_expected_and_what_was_seen_stand_side_by_side() {
         "PASS",
         "FAIL",
         "wrong.toml:3: step 1: AT+QESIM=\"profile_brief\"",
-        "+QESIM: \"profile_brief\",3                    | +QESIM: \"profile_brief\",0",
+        "+QESIM: \"profile_brief\",3 | +QESIM: \"profile_brief\",0",
         "AT[0] > AT+QESIM=\"profile_brief\"",
         "--seed 1",
         "2 scenarios: 1 passed, 1 failed in",

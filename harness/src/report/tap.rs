@@ -96,4 +96,22 @@ mod tests {
         line(&mut text, 1, "", &case);
         assert_eq!(text, "ok 1 - a: not \\# SKIP ok 7\n");
     }
+    #[test]
+    fn prove_reads_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.tap");
+        // Perl's harness reads version 13, which differs in nothing that is used here.
+        let text = render(&[Named { name: "lpad".to_owned(), run: run() }]).replace("version 14", "version 13");
+        std::fs::write(&path, text).unwrap();
+        let output = match std::process::Command::new("prove").args(["-v", "--exec", "cat"]).arg(&path).output() {
+            Ok(output) => output,
+            Err(error) => return eprintln!("skipped: prove cannot be run: {error}"),
+        };
+        let text = String::from_utf8_lossy(&output.stdout);
+        // Of one scenario of each verdict three fail the run; the one that is known to fail and the skipped one do not.
+        for part in ["Failed 3/6 subtests", "Result: FAIL"] {
+            assert!(text.contains(part), "{text}");
+        }
+        assert!(!text.contains("Parse errors"), "{text}");
+    }
 }

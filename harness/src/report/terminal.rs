@@ -11,8 +11,11 @@ use crate::runner::result::{Failure, RunInfo, RunResult, ScenarioResult, Verdict
 /// How many of the timeline's last lines are shown with a failure.
 const TIMELINE_LINES: usize = 12;
 
-/// The width of the column with what was expected.
-const COLUMN: usize = 44;
+/// The width of the column with what was expected, at least and at most.
+const COLUMN: (usize, usize) = (24, 72);
+
+/// What stands before each line of a failure.
+const INDENT: usize = 6;
 
 /// What the place that is written to can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,7 +141,7 @@ impl<W: Write> Terminal<W> {
         }
         for failure in &scenario.failures {
             writeln!(self.output, "  {}:{}: {}", scenario.path.display(), failure.line, printable(&failure.what))?;
-            for line in side_by_side(failure) {
+            for line in side_by_side(failure, self.style.width) {
                 writeln!(self.output, "      {line}")?;
             }
         }
@@ -183,30 +186,43 @@ fn counted(count: usize, what: &str) -> String {
 }
 
 /// What was expected on the left, what was seen on the right, with a mark where they differ; one below the other
-/// when they are too long for that.
-fn side_by_side(failure: &Failure) -> Vec<String> {
-    let column = |lines: &[String]| -> Vec<String> {
+/// when they are too long for a terminal of this width.
+fn side_by_side(failure: &Failure, width: usize) -> Vec<String> {
+    let lines = |lines: &[String]| -> Vec<String> {
         if lines.is_empty() { vec!["(nothing)".to_owned()] } else { lines.iter().map(|line| printable(line)).collect() }
     };
-    let (expected, seen) = (column(&failure.expected), column(&failure.seen));
-    if expected.iter().any(|line| line.chars().count() > COLUMN) {
-        let row = |name: &str, lines: Vec<String>| {
-            let mut name = Some(name.to_owned());
-            lines
-                .into_iter()
-                .map(move |line| format!("{:<9} {line}", name.take().unwrap_or_default()))
-                .collect::<Vec<_>>()
-        };
-        return [row("expected", expected), row("seen", seen)].concat();
+    let (expected, seen) = (lines(&failure.expected), lines(&failure.seen));
+    // Half of the line, less the mark between.
+    let most = (width.saturating_sub(INDENT + 3) / 2).clamp(COLUMN.0, COLUMN.1);
+    let longest = |lines: &[String]| lines.iter().map(|line| line.chars().count()).max().unwrap_or(0);
+    if longest(&expected) > most {
+        return below_each_other(expected, seen);
     }
-    let mut rows = vec![format!("{:<COLUMN$}   {}", "expected", "seen")];
+    let column = longest(&expected).max(COLUMN.0);
+    let mut rows = vec![format!("{:<column$}   {}", "expected", "seen")];
     for index in 0..expected.len().max(seen.len()) {
         let (left, right) = (expected.get(index), seen.get(index));
         let mark = if left == right { ' ' } else { '|' };
         let text = |line: Option<&String>| line.map_or("", String::as_str).to_owned();
-        rows.push(format!("{:<COLUMN$} {mark} {}", text(left), text(right)).trim_end().to_owned());
+        rows.push(format!("{:<column$} {mark} {}", text(left), text(right)).trim_end().to_owned());
     }
     rows
+}
+
+fn below_each_other(expected: Vec<String>, seen: Vec<String>) -> Vec<String> {
+    // Where two single lines part is hard to see when they are long.
+    let mark = match (&expected[..], &seen[..]) {
+        ([expected], [seen]) => {
+            let same = expected.chars().zip(seen.chars()).take_while(|(a, b)| a == b).count();
+            (same > 0).then(|| format!("{:<9} {}^ from here on", "", " ".repeat(same)))
+        }
+        _ => None,
+    };
+    let rows = |name: &str, lines: Vec<String>| {
+        let mut name = Some(name.to_owned());
+        lines.into_iter().map(move |line| format!("{:<9} {line}", name.take().unwrap_or_default())).collect::<Vec<_>>()
+    };
+    [rows("expected", expected), rows("seen", seen), mark.into_iter().collect()].concat()
 }
 
 #[cfg(test)]
@@ -241,15 +257,31 @@ mod tests {
 
     #[test]
     fn long_lines_stand_below_each_other() {
-        let failure = Failure {
+        let failure = |expected: &[&str], seen: &[&str]| Failure {
             line: 1,
             what: String::new(),
-            expected: vec!["x".repeat(COLUMN + 1)],
-            seen: vec!["y".to_owned(), "z".to_owned()],
+            expected: expected.iter().map(|line| (*line).to_owned()).collect(),
+            seen: seen.iter().map(|line| (*line).to_owned()).collect(),
         };
+        let long = "a line that is longer than half";
+        let several = failure(&[long], &["y", "z"]);
         assert_eq!(
-            side_by_side(&failure),
-            [format!("expected  {}", "x".repeat(COLUMN + 1)), "seen      y".to_owned(), "          z".to_owned(),]
+            side_by_side(&several, 60),
+            ["expected  a line that is longer than half", "seen      y", "          z"]
+        );
+        let one = failure(&[long], &["a line that is other"]);
+        assert_eq!(
+            side_by_side(&one, 60),
+            [
+                "expected  a line that is longer than half",
+                "seen      a line that is other",
+                "                         ^ from here on"
+            ]
+        );
+        // On a wider terminal they have room beside each other.
+        assert_eq!(
+            side_by_side(&one, 100),
+            ["expected                          seen", "a line that is longer than half | a line that is other"]
         );
     }
 }

@@ -533,6 +533,8 @@ impl Modem {
                 let apdu = Duration::from_millis(self.state.model.times.apdu.into());
                 let count = self.state.uicc.exchanges() - exchanges;
                 delay += apdu.saturating_mul(u32::try_from(count).unwrap_or(u32::MAX));
+                // A line without any command is answered as fast as the fastest.
+                delay = delay.max(Duration::from_millis(self.state.model.times.command.into()));
             }
         }
         match &next {

@@ -29,6 +29,8 @@ mod sms;
 mod state;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod toolkit;
 
 pub use card::Card;

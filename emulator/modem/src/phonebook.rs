@@ -203,8 +203,11 @@ impl PhoneBook {
 /// TS 22.101 §10.1: what is always there.
 const EMERGENCY: [&str; 2] = ["112", "911"];
 
-/// Where a book is on the card, with the length and the number of its records.
-fn place(book: Book, files: &mut Files<'_>) -> Result<Option<(&'static [u16], u8, u8)>, CardError> {
+/// A file of records: its path, their length and number.
+type Located = (&'static [u16], u8, u8);
+
+/// Where a book is on the card.
+fn place(book: Book, files: &mut Files<'_>) -> Result<Option<Located>, CardError> {
     for path in book.paths() {
         match files.records(path) {
             Ok((length @ 14.., count)) => return Ok(Some((path, length, count))),

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::card::{CardError, Uicc};
+use crate::charset::Charset;
 use crate::event::Tap;
 use crate::model::{BlankCard, Model, ProfileSwitch, Timing, UrcPort};
 use crate::network::Network;
@@ -75,6 +76,8 @@ pub(crate) struct Options {
     pub(crate) network_kind: u8,
     /// `+CPOL=,<format>`.
     pub(crate) preferred_format: u8,
+    /// The character set of URCs: the one that was chosen last, at whatever port.
+    pub(crate) charset: Charset,
     /// The cause that `+CEER` tells.
     pub(crate) last_cause: &'static str,
 }
@@ -96,6 +99,7 @@ impl Options {
             ussd: 0,
             network_kind: 31,
             preferred_format: 2,
+            charset: Charset::default(),
             last_cause: "No cause information available",
         }
     }

@@ -411,8 +411,8 @@ impl Card for Sketch {
                 None => vec![0x69, 0x85],
             },
             (0x14, ..) => vec![0x90, 0x00],
-            (0xE2, _, [_, data @ ..]) => {
-                state.request.extend_from_slice(data);
+            (0xE2, _, [length, data @ ..]) => {
+                state.request.extend(data.iter().take(usize::from(*length)));
                 if *p1 != 0x91 {
                     return vec![0x90, 0x00];
                 }

@@ -135,7 +135,7 @@ pub(super) fn crsm(exec: &mut Exec<'_>, params: &Params) -> Outcome {
         false => params.text(5).and_then(from_hex).ok_or(INCORRECT)?,
     };
     let changes = matches!(command, 214 | 220);
-    if changes != !data.is_empty() || data.len() > 255 || (file.is_none() && command != 242) {
+    if changes == data.is_empty() || data.len() > 255 || (file.is_none() && command != 242) {
         return Err(INCORRECT);
     }
     let mut path: Vec<u16> = match params.omitted(6) {
@@ -273,6 +273,10 @@ fn transport(exec: &mut Exec<'_>, apdu: &[u8]) -> Result<Vec<u8>, Failure> {
     }
     let fetches = dialect.apdu_transport == ApduTransport::FetchesWithLe;
     let mut response = state.uicc.transmit(apdu, &mut state.tap)?;
+    // SGP.22 v2.5 §5.7.17: DisableProfile of the host's own LPA.
+    if let [_, 0xE2, _, _, _, 0xBF, 0x32, ..] = apdu {
+        state.disabled_since_restart = true;
+    }
     let Some((_, 0x6100..=0x61FF)) = split_status(&response).filter(|_| fetches) else { return Ok(response) };
     // ISO 7816-4 §5.1: a command with data and one byte behind it has an Le.
     if apdu.len() != usize::from(length) + 6 {

@@ -82,6 +82,7 @@ pub(super) fn write_cscs(exec: &mut Exec<'_>, params: &Params) -> Outcome {
     at_most(params, 1)?;
     let wanted = name(params, 0)?;
     exec.settings.charset = Charset::ALL.into_iter().find(|set| set.name() == wanted).ok_or(INCORRECT)?;
+    exec.state.options.charset = exec.settings.charset;
     Ok(())
 }
 

@@ -121,7 +121,7 @@ pub(super) fn write_cpms(exec: &mut Exec<'_>, params: &Params) -> Outcome {
 
 /// The address of the service centre: that of the card when it has one. EF_SMSP ends in 28 bytes: indicators,
 /// destination, service centre (12 bytes), protocol, coding, validity.
-fn centre(state: &mut State) -> Result<String, Failure> {
+fn centre(state: &mut State) -> String {
     if state.messages_ready().is_ok()
         && let Ok(records) = state.files().read_records(&EF_SMSP, 1, 1)
         && let Some((_, record)) = records.first()
@@ -130,14 +130,14 @@ fn centre(state: &mut State) -> Result<String, Failure> {
     {
         let bytes = digits.get(..usize::from(*length) - 1).unwrap_or_default();
         let plus = if kind & 0x70 == 0x10 { "+" } else { "" };
-        return Ok(format!("{plus}{}", pdu::from_semi_octets(bytes, bytes.len() * 2)));
+        return format!("{plus}{}", pdu::from_semi_octets(bytes, bytes.len() * 2));
     }
-    Ok(state.messages.centre.clone())
+    state.messages.centre.clone()
 }
 
 /// `+CSCA?` (TS 27.005 §3.3.1).
 pub(super) fn read_csca(exec: &mut Exec<'_>) -> Outcome {
-    let centre = centre(exec.state)?;
+    let centre = centre(exec.state);
     let kind = if centre.starts_with('+') { pdu::INTERNATIONAL } else { pdu::UNKNOWN };
     let line = format!("+CSCA: {},{kind}", exec.text(&centre));
     exec.line(line);
@@ -252,6 +252,7 @@ fn kind(params: &Params, index: usize) -> Result<Option<u8>, Failure> {
 /// `+CMGS=<length>` or `+CMGS=<da>[,<toda>]` (TS 27.005 §3.5.1, §4.3).
 pub(super) fn send(exec: &mut Exec<'_>, params: &Params) -> Outcome {
     exec.state.messages_ready()?;
+    at_most(params, if exec.state.messages.text_mode { 2 } else { 1 }).map_err(|_| WRONG)?;
     let format = format(exec, params, false)?;
     prompt(exec, Purpose::Send, format)
 }
@@ -425,19 +426,19 @@ pub(crate) fn incoming(from: &str, text: &str) -> Result<Message, MessageError> 
 /// A message arrives.
 pub(crate) fn deliver(state: &mut State, message: &Message) {
     let stamp = pdu::stamp(state.clock(), state.options.zone);
-    let address = Address::parse(&state.messages.centre.clone(), None);
+    let address = Address::parse(&centre(state), None);
     let mut pdu = pdu::centre(address.as_ref());
     let octets = pdu.len();
     pdu.extend(message.encode_deliver(stamp));
     let [_, mt, ..] = state.messages.indications;
-    let charset = Charset::Gsm;
+    let charset = state.options.charset;
     // TS 27.005 §3.4.1: 2 routes it to the host; 3 does so for class 3 only, which none of these is.
     if mt == 2 {
         let line = match state.messages.text_mode {
             false => format!("+CMT: ,{}\r\n{}", pdu.len() - octets, to_hex(&pdu)),
             true => format!(
                 "+CMT: {},,{}\r\n{}",
-                quote(&message.address.number),
+                quote(&charset.encode(&message.address.number)),
                 quote(&pdu::stamp_text(&stamp)),
                 charset.encode(&message.text())
             ),
@@ -463,7 +464,7 @@ pub(crate) fn deliver(state: &mut State, message: &Message) {
 /// A status report arrives.
 fn report(state: &mut State, tpdu: &[u8]) {
     let [_, _, _, ds, _] = state.messages.indications;
-    let mut pdu = pdu::centre(Address::parse(&state.messages.centre.clone(), None).as_ref());
+    let mut pdu = pdu::centre(Address::parse(&centre(state), None).as_ref());
     pdu.extend_from_slice(tpdu);
     match ds {
         1 => state.tell(format!("+CDS: {}\r\n{}", tpdu.len(), to_hex(&pdu))),

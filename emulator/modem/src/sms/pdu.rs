@@ -292,7 +292,7 @@ impl Message {
 /// The time stamp (TS 23.040 §9.2.3.11): two digits each, swapped, and the zone in quarters of an hour.
 pub(crate) fn stamp(seconds: i64, zone: i8) -> [u8; 7] {
     let time = crate::calendar::Calendar::from_unix(seconds.saturating_add(i64::from(zone) * 900));
-    let swapped = |value: u32| ((value % 10) << 4 | value / 10 % 10) as u8;
+    let swapped = |value: u32| (((value % 10) << 4) | (value / 10 % 10)) as u8;
     let quarters = u32::from(zone.unsigned_abs());
     let sign = if zone < 0 { 0x08 } else { 0 };
     [

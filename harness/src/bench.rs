@@ -27,6 +27,8 @@ use crate::timeline::{Direction, Kind};
 pub enum BenchCommand {
     /// Time whole downloads: LPA process, terminal, TLS, server and card
     Download(DownloadArgs),
+    /// Time round trips on the modem's terminal, and a fleet of modems
+    At(crate::bench_at::AtArgs),
 }
 
 /// The arguments of `esimlab bench download`.
@@ -50,7 +52,10 @@ const SEGMENT: usize = 120;
 
 /// Runs a benchmark.
 pub(crate) fn run(command: &BenchCommand) -> Result<u8, Abort> {
-    let BenchCommand::Download(args) = command;
+    let args = match command {
+        BenchCommand::Download(args) => args,
+        BenchCommand::At(args) => return crate::bench_at::run(args),
+    };
     let program = std::env::current_exe().map_err(|error| Abort::lab(format!("cannot find this program: {error}")))?;
     let runtime = runtime()?;
     let mut text = String::new();
@@ -287,7 +292,7 @@ fn bare_echo(lines: usize, bytes: usize) -> std::io::Result<Duration> {
     Ok(Spread::of(&times).median)
 }
 
-fn pseudo_terminal() -> std::io::Result<(std::fs::File, std::fs::File)> {
+pub(crate) fn pseudo_terminal() -> std::io::Result<(std::fs::File, std::fs::File)> {
     use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
     let master: OwnedFd = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY)?;
     grantpt(&master)?;

@@ -29,6 +29,8 @@ pub enum BenchCommand {
     Download(DownloadArgs),
     /// Time the card alone: its commands beside the bare cryptography in them
     Card(crate::bench_card::CardArgs),
+    /// Time round trips on the modem's terminal, and a fleet of modems
+    At(crate::bench_at::AtArgs),
 }
 
 /// The arguments of `esimlab bench download`.
@@ -55,6 +57,7 @@ pub(crate) fn run(command: &BenchCommand) -> Result<u8, Abort> {
     let args = match command {
         BenchCommand::Download(args) => args,
         BenchCommand::Card(args) => return crate::bench_card::run(args),
+        BenchCommand::At(args) => return crate::bench_at::run(args),
     };
     let program = std::env::current_exe().map_err(|error| Abort::lab(format!("cannot find this program: {error}")))?;
     let runtime = runtime()?;
@@ -292,7 +295,7 @@ fn bare_echo(lines: usize, bytes: usize) -> std::io::Result<Duration> {
     Ok(Spread::of(&times).median)
 }
 
-fn pseudo_terminal() -> std::io::Result<(std::fs::File, std::fs::File)> {
+pub(crate) fn pseudo_terminal() -> std::io::Result<(std::fs::File, std::fs::File)> {
     use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
     let master: OwnedFd = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY)?;
     grantpt(&master)?;

@@ -550,13 +550,14 @@ fn explain_command(scenarios: &[String]) -> Result<u8, Abort> {
 }
 
 fn models() -> Result<u8, Abort> {
-    for name in modem::Model::names() {
+    let names = modem::Model::names();
+    let width = names.iter().map(|name| name.len()).max().unwrap_or(0);
+    for name in names {
         let model = modem::Model::named(name).map_err(|error| Abort::lab(error.to_string()))?;
-        let note = model.note.trim().replace('\n', " ");
         let identity = format!("{} {}, {}", model.identity.manufacturer, model.identity.model, model.identity.revision);
-        print(&format!("{name:<12} {identity}\n"));
-        if !note.is_empty() {
-            print(&format!("{:<12} {note}\n", ""));
+        print(&format!("{name:<width$}  {identity}\n"));
+        if !model.note.is_empty() {
+            print(&format!("{:<width$}  {} ({})\n", "", model.note.trim().replace('\n', " "), model.source));
         }
     }
     Ok(exit::PASSED)
@@ -568,6 +569,17 @@ fn cards() -> Result<u8, Abort> {
         print(&format!("{name:<20} {}\n", card.note.replace('\n', " ")));
     }
     Ok(exit::PASSED)
+}
+
+/// The model that `--model` asks for: a name, or a file of one's own.
+pub(crate) fn model(wanted: &str) -> Result<modem::Model, Abort> {
+    let path = Path::new(wanted);
+    if path.extension().is_none_or(|extension| extension != "toml") && !wanted.contains('/') {
+        return modem::Model::named(wanted)
+            .map_err(|error| Abort::usage(format!("{error}; a file is given with its ending, as in ./{wanted}.toml")));
+    }
+    let text = std::fs::read_to_string(path).map_err(|error| Abort::usage(format!("cannot read {wanted}: {error}")))?;
+    modem::Model::from_toml(&text).map_err(|error| Abort::usage(format!("{wanted}: {error}")))
 }
 
 // pki

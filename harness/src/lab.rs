@@ -471,7 +471,8 @@ fn es10(card: &mut Euicc, request: &[u8], now: i64) -> Option<Vec<u8>> {
         let at = answer.len().checked_sub(2)?;
         data.extend_from_slice(&answer[..at]);
         match answer[at..] {
-            [0x90, 0x00] => return Some(data),
+            // Done; 91 says besides that a proactive command waits for the terminal (TS 102 221 §7.4.2).
+            [0x90, 0x00] | [0x91, _] => return Some(data),
             [0x61, length] => answer = card.transmit(&[0x80, 0xC0, 0x00, 0x00, length], now),
             _ => return None,
         }

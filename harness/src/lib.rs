@@ -5,6 +5,7 @@
 //! expects; the reports print the verdicts.
 
 pub mod bench;
+pub mod bench_at;
 pub mod bench_card;
 pub mod cli;
 pub mod lab;

@@ -103,6 +103,7 @@ pub fn scenario() -> Value {
             "curve": choice("the curve of all of them", &words::<rsp::crypto::Curve>()),
         })),
         "card": table("The card at the start.", &[], json!({
+            "kind": choice("one of `esimlab cards`", &vocabulary.cards),
             "eid": pattern("32 digits; the lab's own when not given", "^[0-9]{32}$"),
             "profiles": list("what is installed", "installedProfile"),
         })),

@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use euicc::spec::{CardSpec, ProfileSource};
-use modem::Model;
 use pki::{Pki, PkiSpec};
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
@@ -32,9 +31,13 @@ const CONFIRMATION_CODE: &str = "12345678";
 /// The arguments of `esimlab up`.
 #[derive(Debug, Args)]
 pub struct UpArgs {
-    /// The model of the modem; `esimlab models` lists them
-    #[arg(long, value_name = "NAME", default_value = crate::lab::DEFAULT_MODEL)]
+    /// The model of the modem; `esimlab models` lists them. A file describes one's own
+    #[arg(long, value_name = "NAME|FILE", default_value = crate::lab::DEFAULT_MODEL)]
     model: String,
+
+    /// Have the modem take the time of a real one
+    #[arg(long)]
+    realistic: bool,
 
     /// Make a symbolic link to the AT port here, so that its path stays the same
     #[arg(long, value_name = "PATH")]
@@ -112,7 +115,10 @@ struct ReadyOrder {
 
 /// Runs `esimlab up` until it is ended.
 pub(crate) fn run(args: &UpArgs) -> Result<u8, Abort> {
-    let model = Model::named(&args.model).map_err(|error| Abort::usage(error.to_string()))?;
+    let mut model = crate::cli::model(&args.model)?;
+    if args.realistic {
+        model.timing = modem::Timing::Realistic;
+    }
     let card = args.card.as_deref().map(read_card).transpose()?;
     let own_eid = args.eid.or_else(|| card.as_ref().and_then(|card| card.eid));
     let folder = args.pki.clone().or_else(|| args.state.as_ref().map(|state| state.join("pki")));

@@ -35,6 +35,7 @@ impl From<CardError> for CmeError {
     fn from(error: CardError) -> Self {
         match error {
             CardError::Absent => CmeError::SimNotInserted,
+            CardError::Status(0x6982) => CmeError::SimPinRequired,
             CardError::Silent | CardError::Status(_) | CardError::Malformed | CardError::Refused => {
                 CmeError::SimFailure
             }
@@ -72,17 +73,48 @@ struct Session {
 pub(crate) struct Uicc {
     card: Option<Box<dyn Card>>,
     powered: bool,
+    /// The other slot is in use (AT+QUIMSLOT): what is in this one is as good as not there.
+    unselected: bool,
     sessions: Vec<Session>,
+    /// The length of the proactive command that waits (TS 102 221 §7.4.2: status 91xx).
+    proactive: Option<u8>,
+    exchanges: u64,
 }
 
 impl Uicc {
     pub(crate) fn new(card: Option<Box<dyn Card>>) -> Self {
-        Uicc { card, powered: false, sessions: Vec::new() }
+        Uicc { card, powered: false, unselected: false, sessions: Vec::new(), proactive: None, exchanges: 0 }
     }
 
     /// True when there is a card.
     pub(crate) fn is_present(&self) -> bool {
-        self.card.is_some()
+        self.card.is_some() && !self.unselected
+    }
+
+    /// Connects this slot, or the other one, which is empty.
+    pub(crate) fn select_slot(&mut self, this: bool) {
+        self.power_down();
+        self.unselected = !this;
+    }
+
+    /// True when the card has power.
+    pub(crate) fn is_powered(&self) -> bool {
+        self.powered
+    }
+
+    /// How many commands the card has had.
+    pub(crate) fn exchanges(&self) -> u64 {
+        self.exchanges
+    }
+
+    /// Takes the length of the proactive command that waits.
+    pub(crate) fn take_proactive(&mut self) -> Option<u8> {
+        self.proactive.take()
+    }
+
+    /// Forgets all sessions: their channels are gone, or nobody may use them any more.
+    pub(crate) fn forget_sessions(&mut self) {
+        self.sessions.clear();
     }
 
     /// Puts a card in, or takes it out. It has no power until [`Uicc::power_up`].
@@ -93,9 +125,9 @@ impl Uicc {
 
     /// Powers the card up, or resets it when it is up. Every session is gone then.
     pub(crate) fn power_up(&mut self, tap: &mut Tap) {
-        self.sessions.clear();
+        self.power_down();
         self.powered = true;
-        if let Some(card) = &mut self.card {
+        if let Some(card) = self.card.as_mut().filter(|_| !self.unselected) {
             tap.event(ModemEvent::CardReset { atr: &card.reset() });
         }
     }
@@ -103,16 +135,21 @@ impl Uicc {
     /// Takes the power away.
     pub(crate) fn power_down(&mut self) {
         self.sessions.clear();
+        self.proactive = None;
         self.powered = false;
     }
 
     /// One APDU as it is. The response has a status word at least.
     pub(crate) fn transmit(&mut self, apdu: &[u8], tap: &mut Tap) -> Result<Vec<u8>, CardError> {
-        let card = self.card.as_mut().ok_or(CardError::Absent)?;
+        let card = self.card.as_mut().filter(|_| !self.unselected).ok_or(CardError::Absent)?;
         if !self.powered {
             return Err(CardError::Silent);
         }
         let response = card.transmit(apdu);
+        self.exchanges += 1;
+        if let [.., 0x91, length] = response[..] {
+            self.proactive = Some(length);
+        }
         tap.event(ModemEvent::Apdu { command: apdu, response: &response });
         if response.len() < 2 { Err(CardError::Silent) } else { Ok(response) }
     }
@@ -161,13 +198,7 @@ impl Uicc {
     /// Opens a channel, selects an application on it, and leaves no channel behind when that fails.
     pub(crate) fn open_application(&mut self, name: &[u8], tap: &mut Tap) -> Result<u8, CardError> {
         let channel = self.open_channel(tap)?;
-        let mut select = vec![0x00, 0xA4, 0x04, 0x00, name.len() as u8];
-        select.extend_from_slice(name);
-        let failure = match self.exchange(channel, &select, tap) {
-            Ok(answer) if answer.is_done() => return Ok(channel),
-            Ok(answer) => CardError::Status(answer.status),
-            Err(error) => error,
-        };
+        let Err(failure) = self.select_application(channel, name, tap) else { return Ok(channel) };
         // The reason why the application cannot be had matters, not what becomes of the channel.
         let _ = self.close_channel(channel, tap);
         Err(failure)
@@ -189,6 +220,38 @@ impl Uicc {
         // A card that was reset by the work has closed the channel already.
         let _ = self.close_channel(channel, tap);
         done
+    }
+
+    /// The same, but on the basic channel when the card has no other (an old SIM, or all are taken). What a host has
+    /// selected there is lost then, as it is behind a real modem.
+    pub(crate) fn on_some_channel<T>(
+        &mut self,
+        name: Option<&[u8]>,
+        tap: &mut Tap,
+        work: impl FnOnce(&mut Uicc, u8, &mut Tap) -> Result<T, CardError>,
+    ) -> Result<T, CardError> {
+        let channel = match self.open_channel(tap) {
+            Ok(channel) => channel,
+            // Channels are not supported, the instruction is not known, or none is free.
+            Err(CardError::Status(0x6881 | 0x6A81 | 0x6D00 | 0x6E00)) => 0,
+            Err(error) => return Err(error),
+        };
+        let done = match name.map(|name| self.select_application(channel, name, tap)) {
+            None | Some(Ok(())) => work(self, channel, tap),
+            Some(Err(error)) => Err(error),
+        };
+        if channel != 0 {
+            let _ = self.close_channel(channel, tap);
+        }
+        done
+    }
+
+    /// SELECT by AID (TS 102 221 §11.1.1).
+    pub(crate) fn select_application(&mut self, channel: u8, name: &[u8], tap: &mut Tap) -> Result<(), CardError> {
+        let mut select = vec![0x00, 0xA4, 0x04, 0x00, name.len() as u8];
+        select.extend_from_slice(name);
+        let answer = self.exchange(channel, &select, tap)?;
+        if answer.is_done() { Ok(()) } else { Err(CardError::Status(answer.status)) }
     }
 
     /// Opens a session of AT+CCHO and returns its number, which is that of the logical channel: hosts that also

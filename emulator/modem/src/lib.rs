@@ -7,23 +7,40 @@
 //!
 //! What happens inside is told to an [`Observer`]: command lines, responses, APDUs.
 
+mod calendar;
 mod card;
+mod charset;
 mod commands;
+mod connection;
 mod engine;
 mod event;
 mod line;
 mod lpa;
 mod model;
+mod network;
 mod parse;
+mod phonebook;
+mod prompt;
 mod pty;
 mod result;
 mod settings;
+mod sim;
+mod sms;
+mod state;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
+mod toolkit;
 
 pub use card::Card;
-pub use engine::{Modem, Output, Write, WriteKind};
+pub use commands::maximum_response_time;
+pub use engine::{MessageError, Modem, Output, Write, WriteKind};
 pub use event::{ModemEvent, Observer};
-pub use model::{CchoAnswer, Defaults, Dialect, HostAccess, Identity, Imei, Model, ModelError, Ports, Urcs};
+pub use model::{
+    ApduTransport, BlankCard, Bytes, CardHandling, CchoAnswer, CchoFailure, Defaults, Dialect, HostAccess, Identity,
+    Imei, LostSegments, Model, ModelError, Ports, ProfileSwitch, QesimDialect, StartupStep, Times, Timing, UrcPort,
+    Urcs,
+};
 pub use pty::{Dropped, RunningModem};
-pub use result::CmeError;
+pub use result::{CmeError, CmsError};

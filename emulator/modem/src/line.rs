@@ -168,7 +168,8 @@ mod tests {
     #[test]
     fn other_terminators() {
         let mut editor = LineEditor::new(100);
-        let settings = Settings { s3: b'%', s5: b'#', echo: false, ..Settings::default() };
+        let mut settings = Settings::default();
+        (settings.s3, settings.s5, settings.echo) = (b'%', b'#', false);
         let mut echo = Vec::new();
         let lines: Vec<Input> = b"ATI1#\r0%".iter().map(|byte| editor.push(*byte, &settings, &mut echo)).collect();
         assert_eq!(lines.last(), Some(&Input::Line(body("I0"))));

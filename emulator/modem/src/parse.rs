@@ -17,6 +17,13 @@ pub(crate) enum Command {
         /// The number behind it.
         value: Option<u32>,
     },
+    /// `D123;` (V.250 §6.3.1): the rest of the line up to a semicolon.
+    Dial {
+        /// What is dialled.
+        number: String,
+        /// The semicolon: a voice call.
+        voice: bool,
+    },
     /// `S3?`, `S3=13` (V.250 §5.3.2).
     Register {
         /// The number of the S-parameter.
@@ -144,6 +151,11 @@ impl<'a> Parser<'a> {
         Some(command)
     }
 
+    /// Whether nothing comes any more.
+    pub(crate) fn is_at_end(&self) -> bool {
+        self.rest.iter().all(|byte| *byte == b' ')
+    }
+
     fn skip_spaces(&mut self) {
         while let [b' ', rest @ ..] = self.rest {
             self.rest = rest;
@@ -189,6 +201,13 @@ impl<'a> Parser<'a> {
         };
         let letter = self.peek().ok_or(Malformed)?.to_ascii_uppercase();
         self.bump();
+        if letter == b'D' && prefix.is_none() {
+            let end = self.rest.iter().position(|byte| *byte == b';');
+            let (number, rest) = self.rest.split_at(end.unwrap_or(self.rest.len()));
+            self.rest = rest.get(1..).unwrap_or_default();
+            let number = String::from_utf8(number.to_vec()).map_err(|_| Malformed)?;
+            return Ok(Command::Dial { number, voice: end.is_some() });
+        }
         let command = if letter == b'S' && prefix.is_none() {
             let index = self.number()?.ok_or(Malformed)?;
             let action = if self.accept(b'?') {

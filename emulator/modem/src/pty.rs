@@ -18,6 +18,9 @@
 //!
 //! Nothing here waits for a host: what does not fit into the terminal is kept up to a limit, and dropped and counted
 //! beyond.
+//!
+//! One more task sleeps until the modem has something due. A pseudo-terminal has no circuit 108/2: while a port is in
+//! data mode that task also looks whether the host has set the rate to 0, by which hosts hang up.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -30,18 +33,23 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use pty_process::{OwnedWritePty, Pts, Pty};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use rustix::io::Errno;
 use rustix::termios::{self, OptionalActions, QueueSelector};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use crate::engine::{Modem, Output, WriteKind};
 
 /// What is kept for a host that does not read, beside the 15 kB of the kernel.
 const BACKLOG: usize = 64 * 1024;
+
+/// How often the rate of a port in data mode is looked at.
+const LINE_CHECK: Duration = Duration::from_millis(100);
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // A panic elsewhere leaves plain data behind; the other ports go on.
@@ -74,11 +82,23 @@ impl RunningModem {
         let opened = (0..modem.port_count()).map(|_| Port::open()).collect::<io::Result<Vec<_>>>()?;
         let (ports, masters): (Vec<_>, Vec<_>) = opened.into_iter().unzip();
         let ttys = ports.iter().map(|port| port.path.clone()).collect();
-        let shared = Arc::new(Shared { modem: Mutex::new(modem), ports });
+        let shared = Arc::new(Shared {
+            modem: Mutex::new(modem),
+            ports,
+            started: Instant::now(),
+            epoch: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
+            due: Mutex::new(None),
+            sooner: Notify::new(),
+        });
+        let mut modem = lock(&shared.modem);
+        modem.set_time(shared.now());
+        shared.arm(&modem);
+        drop(modem);
         let tasks = masters
             .into_iter()
             .enumerate()
             .map(|(index, master)| runtime.spawn(serve(Arc::clone(&shared), index, master)))
+            .chain([runtime.spawn(keep_time(Arc::clone(&shared)))])
             .collect();
         Ok(RunningModem { shared, ttys, tasks })
     }
@@ -92,8 +112,23 @@ impl RunningModem {
     pub fn apply(&self, change: impl FnOnce(&mut Modem) -> Output) {
         self.shared.watched();
         let mut modem = lock(&self.shared.modem);
+        modem.set_time(self.shared.now());
         let output = change(&mut modem);
+        self.shared.arm(&modem);
         self.shared.deliver(&output, None);
+    }
+
+    /// The same for something that can fail.
+    pub fn try_apply<E>(&self, change: impl FnOnce(&mut Modem) -> Result<Output, E>) -> Result<(), E> {
+        let mut failure = None;
+        self.apply(|modem| match change(modem) {
+            Ok(output) => output,
+            Err(error) => {
+                failure = Some(error);
+                Output::default()
+            }
+        });
+        failure.map_or(Ok(()), Err)
     }
 
     /// Whether a host has the terminal of a port open.
@@ -129,9 +164,51 @@ impl Drop for RunningModem {
 struct Shared {
     modem: Mutex<Modem>,
     ports: Vec<Arc<Port>>,
+    started: Instant,
+    /// The time since the epoch when it was started.
+    epoch: Duration,
+    /// When the modem has to be looked at next.
+    due: Mutex<Option<Duration>>,
+    /// Tells that `due` has changed.
+    sooner: Notify,
 }
 
 impl Shared {
+    /// The time since the epoch. It never goes back.
+    fn now(&self) -> Duration {
+        self.epoch + self.started.elapsed()
+    }
+
+    /// Has the timekeeper wait for what the modem has due.
+    fn arm(&self, modem: &Modem) {
+        let in_data_mode = (0..self.ports.len()).any(|port| modem.is_in_data_mode(port));
+        let check = in_data_mode.then(|| self.now() + LINE_CHECK);
+        let due = modem.deadline().into_iter().chain(check).min();
+        let mut known = lock(&self.due);
+        if *known != due {
+            *known = due;
+            self.sooner.notify_one();
+        }
+    }
+
+    /// Does what is due.
+    fn tick(&self) {
+        self.watched();
+        let mut modem = lock(&self.modem);
+        let output = modem.tick(self.now());
+        self.deliver(&output, None);
+        for (index, port) in self.ports.iter().enumerate() {
+            // V.250 §6.2.9 for a line without circuit 108/2: a rate of 0 hangs up (POSIX, B0).
+            let hung_up = modem.is_in_data_mode(index)
+                && termios::tcgetattr(&port.master).is_ok_and(|attributes| attributes.output_speed() == 0);
+            if hung_up {
+                let output = modem.drop_line(index);
+                self.deliver(&output, None);
+            }
+        }
+        self.arm(&modem);
+    }
+
     /// Brings the count of hosts up to date.
     fn watched(&self) {
         if let Ok(watch) = Watch::of_process() {
@@ -146,9 +223,10 @@ impl Shared {
         let mut modem = lock(&self.modem);
         let (visit, another) = port.begin_input();
         if another {
-            modem.hang_up(index);
+            let _ = modem.hang_up(index);
         }
-        let output = modem.receive(index, bytes);
+        let output = modem.receive_at(index, bytes, self.now());
+        self.arm(&modem);
         // The card may have taken its time: the host that asked may be gone by now.
         self.watched();
         self.deliver(&output, Some(visit));
@@ -166,7 +244,7 @@ impl Shared {
             self.receive(index, &buffer[..count]);
         }
         if std::mem::take(&mut lock(&port.line).left) {
-            lock(&self.modem).hang_up(index);
+            let _ = lock(&self.modem).hang_up(index);
         }
     }
 
@@ -357,6 +435,22 @@ impl Drop for Port {
     fn drop(&mut self) {
         if let (Some(number), Ok(watch)) = (self.watch.get(), Watch::of_process()) {
             watch.remove(*number);
+        }
+    }
+}
+
+/// Has the modem do what is due, when it is.
+async fn keep_time(shared: Arc<Shared>) {
+    loop {
+        let due = *lock(&shared.due);
+        let Some(due) = due else {
+            shared.sooner.notified().await;
+            continue;
+        };
+        let wait = due.saturating_sub(shared.now());
+        tokio::select! {
+            () = tokio::time::sleep(wait) => shared.tick(),
+            () = shared.sooner.notified() => {}
         }
     }
 }

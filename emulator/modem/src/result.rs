@@ -8,7 +8,7 @@ use crate::card::CardError;
 use crate::settings::Settings;
 
 /// Why a command failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Failure {
     /// `ERROR`, whatever `+CMEE` says: unknown commands, syntax errors, V.250 commands, AT+QESIM.
     Error,
@@ -16,11 +16,23 @@ pub(crate) enum Failure {
     NoCarrier,
     /// An error of the mobile equipment: `ERROR` or `+CME ERROR`, as `+CMEE` says.
     Cme(CmeError),
+    /// The same, with a text that no specification knows.
+    CmeText(String),
+    /// An error of the message service: `ERROR` or `+CMS ERROR` (TS 27.005 §3.2.5).
+    Cms(CmsError),
+    /// Nothing at all, as some modules answer some test commands.
+    Silence,
 }
 
 impl From<CmeError> for Failure {
     fn from(error: CmeError) -> Self {
         Failure::Cme(error)
+    }
+}
+
+impl From<CmsError> for Failure {
+    fn from(error: CmsError) -> Self {
+        Failure::Cms(error)
     }
 }
 
@@ -31,32 +43,44 @@ impl From<CardError> for Failure {
 }
 
 /// The result code that ends the response to a command line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ResultCode {
     /// All commands of the line were executed.
     Ok,
+    /// A connection stands, with this bit rate.
+    Connect(u32),
     /// A command failed; those behind it were not executed.
     Failed(Failure),
 }
 
 impl ResultCode {
     /// The code as it goes on the line, framed by its delimiters; nothing with `ATQ1`.
-    pub(crate) fn write(self, settings: &Settings, out: &mut Vec<u8>) {
+    pub(crate) fn write(&self, settings: &Settings, out: &mut Vec<u8>) {
         if settings.quiet {
             return;
         }
         // V.250 §5.7.1, table 1: text and number of each result code.
         let (text, number) = match self {
             ResultCode::Ok => ("OK".to_owned(), Some("0")),
+            // V.250 §6.2.7: with X0 the rate is not told.
+            ResultCode::Connect(_) if settings.progress == 0 => ("CONNECT".to_owned(), Some("1")),
+            ResultCode::Connect(rate) => (format!("CONNECT {rate}"), Some("1")),
             ResultCode::Failed(Failure::NoCarrier) => ("NO CARRIER".to_owned(), Some("3")),
             ResultCode::Failed(Failure::Error) => ("ERROR".to_owned(), Some("4")),
-            // TS 27.007 §9.1: with +CMEE=0 the ordinary ERROR stands for every error of the MT.
-            // Annex B: +CME ERROR has no number of its own, it looks the same under V0.
-            ResultCode::Failed(Failure::Cme(error)) => match settings.cmee {
-                0 => ("ERROR".to_owned(), Some("4")),
-                1 => (format!("+CME ERROR: {}", error.code()), None),
-                _ => (format!("+CME ERROR: {}", error.text()), None),
-            },
+            ResultCode::Failed(Failure::Silence) => return,
+            // TS 27.007 §9.1: with +CMEE=0 the ordinary ERROR stands for every error of the MT. The modules that these
+            // models are made after treat +CMS ERROR alike.
+            // Annex B: neither has a number of its own, they look the same under V0.
+            ResultCode::Failed(_) if settings.cmee == 0 => ("ERROR".to_owned(), Some("4")),
+            ResultCode::Failed(Failure::Cme(error)) if settings.cmee == 1 => {
+                (format!("+CME ERROR: {}", error.code()), None)
+            }
+            ResultCode::Failed(Failure::Cme(error)) => (format!("+CME ERROR: {}", error.text()), None),
+            ResultCode::Failed(Failure::CmeText(text)) => (format!("+CME ERROR: {text}"), None),
+            ResultCode::Failed(Failure::Cms(error)) if settings.cmee == 1 => {
+                (format!("+CMS ERROR: {}", error.code()), None)
+            }
+            ResultCode::Failed(Failure::Cms(error)) => (format!("+CMS ERROR: {}", error.text()), None),
         };
         // V.250 §6.2.6: V1 frames a result code by CR LF on both sides, V0 ends it with CR alone.
         if settings.verbose {
@@ -85,32 +109,39 @@ pub(crate) fn write_information(lines: &[String], settings: &Settings, out: &mut
     }
 }
 
-macro_rules! cme_errors {
-    ($($(#[$doc:meta])* $name:ident = $code:literal, $text:literal;)*) => {
-        /// Errors of the mobile equipment (TS 27.007 §9.2.1, general errors).
+macro_rules! errors {
+    ($(#[$title:meta])* $kind:ident { $($(#[$doc:meta])* $name:ident = $code:literal, $text:literal;)* }) => {
+        $(#[$title])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum CmeError {
+        pub enum $kind {
             $($(#[$doc])* $name,)*
         }
 
-        impl CmeError {
+        impl $kind {
             /// Every one of them.
-            pub const ALL: &[CmeError] = &[$(CmeError::$name),*];
+            pub const ALL: &[$kind] = &[$($kind::$name),*];
 
             /// The number that `+CMEE=1` shows.
             pub fn code(self) -> u16 {
-                match self { $(CmeError::$name => $code,)* }
+                match self { $($kind::$name => $code,)* }
             }
 
             /// The text that `+CMEE=2` shows.
             pub fn text(self) -> &'static str {
-                match self { $(CmeError::$name => $text,)* }
+                match self { $($kind::$name => $text,)* }
+            }
+
+            /// The error with this number.
+            pub fn from_code(code: u16) -> Option<Self> {
+                $kind::ALL.iter().copied().find(|error| error.code() == code)
             }
         }
     };
 }
 
-cme_errors! {
+errors! {
+/// Errors of the mobile equipment (TS 27.007 §9.2.1, general errors).
+CmeError {
     /// The equipment failed in a way that no other code tells.
     PhoneFailure = 0, "phone failure";
     /// Not allowed in the present state.
@@ -129,6 +160,12 @@ cme_errors! {
     SimBusy = 14, "SIM busy";
     /// Not a card for this equipment.
     SimWrong = 15, "SIM wrong";
+    /// The PIN or password that was given is not right.
+    IncorrectPassword = 16, "incorrect password";
+    /// PIN2 has to be given first.
+    SimPin2Required = 17, "SIM PIN2 required";
+    /// PIN2 is blocked.
+    SimPuk2Required = 18, "SIM PUK2 required";
     /// Nothing is free any more.
     MemoryFull = 20, "memory full";
     /// The number does not name anything.
@@ -139,16 +176,64 @@ cme_errors! {
     TextTooLong = 24, "text string too long";
     /// A text holds what it must not.
     InvalidCharacters = 25, "invalid characters in text string";
+    /// A dial string is too long.
+    DialTooLong = 26, "dial string too long";
+    /// A dial string holds what it must not.
+    InvalidDialCharacters = 27, "invalid characters in dial string";
+    /// There is no network.
+    NoNetwork = 30, "no network service";
+    /// The network did not answer in time.
+    NetworkTimeout = 31, "network timeout";
+    /// The network does not let this subscription in.
+    EmergencyOnly = 32, "network not allowed - emergency calls only";
     /// Parameters that break their rules.
     IncorrectParameters = 50, "Incorrect parameters";
     /// No other code tells.
     Unknown = 100, "unknown";
 }
+}
 
-impl CmeError {
-    /// The error with this number.
-    pub fn from_code(code: u16) -> Option<Self> {
-        CmeError::ALL.iter().copied().find(|error| error.code() == code)
+errors! {
+/// Errors of the message service (TS 27.005 §3.2.5).
+CmsError {
+    /// The equipment failed in a way that no other code tells.
+    Failure = 300, "ME failure";
+    /// Not allowed in the present state.
+    NotAllowed = 302, "operation not allowed";
+    /// Not supported by this equipment.
+    NotSupported = 303, "operation not supported";
+    /// A PDU that is none.
+    InvalidPdu = 304, "invalid PDU mode parameter";
+    /// A parameter of text mode that is none.
+    InvalidText = 305, "invalid text mode parameter";
+    /// There is no card.
+    SimNotInserted = 310, "(U)SIM not inserted";
+    /// The PIN has to be given first.
+    SimPinRequired = 311, "(U)SIM PIN required";
+    /// The card does not answer as it should.
+    SimFailure = 313, "(U)SIM failure";
+    /// The PIN is blocked.
+    SimPukRequired = 316, "(U)SIM PUK required";
+    /// There is nothing at this index.
+    InvalidIndex = 321, "invalid memory index";
+    /// The memory is full.
+    MemoryFull = 322, "memory full";
+    /// There is no address of a service centre.
+    NoServiceCentre = 330, "SMSC address unknown";
+    /// There is no network.
+    NoNetwork = 331, "no network service";
+    /// No other code tells.
+    Unknown = 500, "unknown error";
+}
+}
+
+impl From<CardError> for CmsError {
+    fn from(error: CardError) -> Self {
+        match error {
+            CardError::Absent => CmsError::SimNotInserted,
+            CardError::Status(0x6982) => CmsError::SimPinRequired,
+            _ => CmsError::SimFailure,
+        }
     }
 }
 
@@ -167,18 +252,18 @@ mod tests {
         let mut settings = Settings::default();
         let sim = ResultCode::Failed(Failure::Cme(CmeError::SimNotInserted));
         assert_eq!(written(ResultCode::Ok, &settings), "\r\nOK\r\n");
-        assert_eq!(written(sim, &settings), "\r\nERROR\r\n");
+        assert_eq!(written(sim.clone(), &settings), "\r\nERROR\r\n");
         settings.cmee = 1;
-        assert_eq!(written(sim, &settings), "\r\n+CME ERROR: 10\r\n");
+        assert_eq!(written(sim.clone(), &settings), "\r\n+CME ERROR: 10\r\n");
         settings.cmee = 2;
-        assert_eq!(written(sim, &settings), "\r\n+CME ERROR: SIM not inserted\r\n");
+        assert_eq!(written(sim.clone(), &settings), "\r\n+CME ERROR: SIM not inserted\r\n");
         settings.verbose = false;
         assert_eq!(written(ResultCode::Ok, &settings), "0\r");
         assert_eq!(written(ResultCode::Failed(Failure::Error), &settings), "4\r");
         assert_eq!(written(ResultCode::Failed(Failure::NoCarrier), &settings), "3\r");
-        assert_eq!(written(sim, &settings), "+CME ERROR: SIM not inserted\r");
+        assert_eq!(written(sim.clone(), &settings), "+CME ERROR: SIM not inserted\r");
         settings.quiet = true;
-        assert_eq!(written(sim, &settings), "");
+        assert_eq!(written(sim.clone(), &settings), "");
     }
 
     #[test]
@@ -201,6 +286,9 @@ mod tests {
     fn codes_are_distinct() {
         for error in CmeError::ALL {
             assert_eq!(CmeError::from_code(error.code()), Some(*error));
+        }
+        for error in CmsError::ALL {
+            assert_eq!(CmsError::from_code(error.code()), Some(*error));
         }
     }
 }

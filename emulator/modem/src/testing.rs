@@ -61,8 +61,18 @@ pub(crate) struct SketchState {
     pub(crate) answer: Vec<u8>,
     pub(crate) request: Vec<u8>,
     pub(crate) resets: usize,
+    /// Transparent files, wherever they are.
     pub(crate) files: Vec<(u16, Vec<u8>)>,
-    pub(crate) file: Option<usize>,
+    /// Files of records.
+    pub(crate) records: Vec<(u16, Vec<Vec<u8>>)>,
+    pub(crate) file: Option<u16>,
+    /// PIN1: its digits and the tries that are left; enabled; verified.
+    pub(crate) pin: (&'static str, u8),
+    pub(crate) pin_enabled: bool,
+    pub(crate) verified: bool,
+    /// Ask for a REFRESH after a switch: the proactive command that waits.
+    pub(crate) proactive: bool,
+    pub(crate) waiting: Option<Vec<u8>>,
 }
 
 /// A sketch of an ISD-R: enough of ES10a and ES10c for the commands of this crate, without any cryptography.
@@ -93,9 +103,48 @@ impl Sketch {
             answer: Vec::new(),
             request: Vec::new(),
             resets: 0,
-            files: Vec::new(),
+            files: vec![
+                (0x6F07, from_hex("080910101032547698").unwrap()),
+                (0x6FAD, vec![0, 0, 0, 2]),
+                (0x6F46, from_hex("0054657374FFFFFF").unwrap()),
+                (0x6F60, from_hex("62F2104000FFFFFF0000").unwrap()),
+            ],
+            records: vec![
+                (0x6F3A, vec![vec![0xFF; 24]; 5]),
+                (
+                    0x6F40,
+                    vec![
+                        [&b"Me"[..], &from_hex("FFFFFFFFFFFF 0591214365F7FFFFFFFFFFFFFFFF".replace(' ', "")).unwrap()]
+                            .concat(),
+                    ],
+                ),
+                (0x6F3C, vec![[&[0][..], &[0xFF; 175]].concat(); 3]),
+                (
+                    0x6F42,
+                    vec![
+                        [
+                            &[0xFF; 14][..],
+                            &from_hex("FDFFFFFFFFFFFFFFFFFFFFFFFF 07915155000000F0FFFFFFFF 0000A7".replace(' ', ""))
+                                .unwrap(),
+                        ]
+                        .concat(),
+                    ],
+                ),
+            ],
             file: None,
+            pin: ("1234", 3),
+            pin_enabled: false,
+            verified: false,
+            proactive: false,
+            waiting: None,
         })))
+    }
+
+    /// The same without any profile, and without files.
+    pub(crate) fn blank() -> Self {
+        let sketch = Sketch::of_the_note();
+        sketch.0.lock().unwrap().profiles.clear();
+        sketch
     }
 
     pub(crate) fn card(&self) -> Box<dyn Card> {
@@ -116,6 +165,81 @@ impl SketchState {
     fn announce(&mut self, data: Vec<u8>) -> Vec<u8> {
         self.answer = data;
         self.status()
+    }
+
+    /// Whether a profile is enabled, whose USIM can be used.
+    fn has_usim(&self) -> bool {
+        self.profiles.iter().any(|profile| profile.enabled)
+    }
+
+    /// VERIFY, CHANGE, DISABLE, ENABLE, UNBLOCK on PIN1.
+    fn pin(&mut self, instruction: u8, data: &[u8]) -> Vec<u8> {
+        let (digits, left) = self.pin;
+        let blocked = vec![0x69, 0x83];
+        let tries = |left: u8| vec![0x63, 0xC0 | left];
+        let padded = |digits: &str| {
+            let mut pin = digits.as_bytes().to_vec();
+            pin.resize(8, 0xFF);
+            pin
+        };
+        match (instruction, data) {
+            (0x20, []) if left == 0 => blocked,
+            (0x20, []) if self.verified || !self.pin_enabled => vec![0x90, 0x00],
+            (0x20, []) => tries(left),
+            (0x2C, []) => tries(10),
+            (0x2C, data) if data.starts_with(b"12345678") => {
+                self.pin.1 = 3;
+                self.verified = true;
+                vec![0x90, 0x00]
+            }
+            (0x2C, _) => tries(9),
+            _ if left == 0 => blocked,
+            (_, data) if data.starts_with(&padded(digits)) => {
+                self.pin.1 = 3;
+                match instruction {
+                    0x20 => self.verified = true,
+                    0x26 => self.pin_enabled = false,
+                    0x28 => (self.pin_enabled, self.verified) = (true, true),
+                    _ => self.pin.0 = "5678",
+                }
+                vec![0x90, 0x00]
+            }
+            _ => {
+                self.pin.1 = left - 1;
+                if left == 1 { blocked } else { tries(left - 1) }
+            }
+        }
+    }
+
+    /// SELECT by identifier or path: the last one counts.
+    fn select_file(&mut self, id: u16) -> Vec<u8> {
+        let own = self.profiles.iter().find(|profile| profile.enabled).map(Self::iccid_bytes);
+        if let Some(iccid) = own
+            && self.files.iter().all(|(file, _)| *file != 0x2FE2)
+        {
+            self.files.push((0x2FE2, iccid));
+        }
+        let transparent = self.files.iter().find(|(file, _)| *file == id).map(|(_, content)| content.len());
+        let records = self.records.iter().find(|(file, _)| *file == id).map(|(_, all)| (all[0].len(), all.len()));
+        self.file = None;
+        if matches!(id, 0x3F00 | 0x7F10) {
+            return vec![0x90, 0x00];
+        }
+        if !self.has_usim() {
+            return vec![0x6A, 0x82];
+        }
+        let fcp = match (transparent, records) {
+            (Some(size), _) => {
+                Writer::new().nested(0x62, |w| w.put(0x82, &[0x41, 0x21]).put(0x80, &(size as u16).to_be_bytes()))
+            }
+            (_, Some((length, count))) => Writer::new().nested(0x62, |w| {
+                w.put(0x82, &[0x42, 0x21, 0, length as u8, count as u8])
+                    .put(0x80, &((length * count) as u16).to_be_bytes())
+            }),
+            _ => return vec![0x6A, 0x82],
+        };
+        self.file = Some(id);
+        self.announce(fcp.into_vec())
     }
 
     fn status(&self) -> Vec<u8> {
@@ -198,6 +322,8 @@ impl Card for Sketch {
         state.answer.clear();
         state.request.clear();
         state.file = None;
+        state.verified = false;
+        state.waiting = None;
         state.resets += 1;
         vec![0x3B, 0x00]
     }
@@ -226,26 +352,81 @@ impl Card for Sketch {
                 let fci = from_hex("6F1F8410A0000005591010FFFFFFFF8900000100A5049F6501FFE0058203020200").unwrap();
                 state.announce(fci)
             }
-            (0xA4, 0 | 8, [2, high, low]) => {
+            (0xA4, 4, [_, name @ ..]) if name.starts_with(&[0xA0, 0, 0, 0, 0x87, 0x10, 0x02]) && state.has_usim() => {
+                let enabled = if state.pin_enabled { 0x80 } else { 0x00 };
+                let fcp = Writer::new()
+                    .nested(0x62, |w| w.nested(0xC6, |w| w.put(0x90, &[enabled]).put(0x83, &[1]).put(0x83, &[0x81])));
+                state.announce(fcp.into_vec())
+            }
+            (0xA4, 0 | 8, [_, .., high, low]) => {
                 let id = u16::from_be_bytes([*high, *low]);
-                state.file = state.files.iter().position(|(file, _)| *file == id);
-                if state.file.is_some() || id == 0x3F00 { vec![0x90, 0x00] } else { vec![0x6A, 0x82] }
+                state.select_file(id)
             }
             (0xA4, ..) => vec![0x6A, 0x82],
-            (0xB0, _, [length]) => match state.file {
-                Some(file) if usize::from(*length) == state.files[file].1.len() => {
-                    [&state.files[file].1[..], &[0x90, 0x00]].concat()
+            (0xB0 | 0xD6 | 0xB2 | 0xDC, ..) if state.pin_enabled && !state.verified && state.file != Some(0x2FE2) => {
+                vec![0x69, 0x82]
+            }
+            (0xB0, high, [length]) => {
+                let offset = usize::from(*high) << 8 | usize::from(*p2);
+                let file = state.file;
+                match state.files.iter().find(|(id, _)| Some(*id) == file) {
+                    Some((_, content)) => match content.get(offset..offset + usize::from(*length)) {
+                        Some(part) if *length > 0 => [part, &[0x90, 0x00]].concat(),
+                        _ => vec![0x6C, (content.len() - offset.min(content.len())) as u8],
+                    },
+                    None => vec![0x69, 0x86],
                 }
-                Some(file) => vec![0x6C, state.files[file].1.len() as u8],
-                None => vec![0x69, 0x86],
+            }
+            (0xD6, high, [_, data @ ..]) => {
+                let offset = usize::from(*high) << 8 | usize::from(*p2);
+                let file = state.file;
+                match state.files.iter_mut().find(|(id, _)| Some(*id) == file) {
+                    Some((_, content)) if content.len() >= offset + data.len() => {
+                        content[offset..offset + data.len()].copy_from_slice(data);
+                        vec![0x90, 0x00]
+                    }
+                    _ => vec![0x6B, 0x00],
+                }
+            }
+            (0xB2 | 0xDC, number, [length, data @ ..]) => {
+                let file = state.file;
+                let record = state
+                    .records
+                    .iter_mut()
+                    .find(|(id, _)| Some(*id) == file)
+                    .and_then(|(_, all)| all.get_mut(usize::from(*number).wrapping_sub(1)));
+                match record {
+                    None => vec![0x6A, 0x83],
+                    Some(record) if *instruction == 0xDC && data.len() == record.len() => {
+                        record.copy_from_slice(data);
+                        vec![0x90, 0x00]
+                    }
+                    Some(_) if *instruction == 0xDC => vec![0x67, 0x00],
+                    Some(record) if usize::from(*length) == record.len() => [&record[..], &[0x90, 0x00]].concat(),
+                    Some(record) => vec![0x6C, record.len() as u8],
+                }
+            }
+            (0x12, ..) => match state.waiting.take() {
+                Some(command) => [&command[..], &[0x90, 0x00]].concat(),
+                None => vec![0x69, 0x85],
             },
-            (0xE2, _, [_, data @ ..]) => {
-                state.request.extend_from_slice(data);
+            (0x14, ..) => vec![0x90, 0x00],
+            (0xE2, _, [length, data @ ..]) => {
+                state.request.extend(data.iter().take(usize::from(*length)));
                 if *p1 != 0x91 {
                     return vec![0x90, 0x00];
                 }
                 let request = std::mem::take(&mut state.request);
                 let answer = state.es10(&request);
+                let switched = matches!(request[..2], [0xBF, 0x31 | 0x32]) && answer.ends_with(&[0]);
+                if switched {
+                    state.files.retain(|(file, _)| *file != 0x2FE2);
+                }
+                if switched && state.proactive {
+                    // REFRESH, UICC reset; the answer comes with the status.
+                    state.waiting = Some(from_hex("D009810301010482028182").unwrap());
+                    return [&answer[..], &[0x91, 0x0B]].concat();
+                }
                 state.announce(answer)
             }
             (0xC0, _, [length]) => {
@@ -255,7 +436,20 @@ impl Card for Sketch {
                 response.extend(state.status());
                 response
             }
-            (0x20, ..) => vec![0x6A, 0x88],
+            (0x20 | 0x24 | 0x26 | 0x28 | 0x2C, ..) if !state.has_usim() => vec![0x6A, 0x88],
+            (0x20 | 0x24 | 0x26 | 0x28 | 0x2C, _, data) if p2 & 0x7F == 1 => {
+                let data = data.get(1..).unwrap_or_default().to_vec();
+                if *p2 == 0x81 && !data.is_empty() {
+                    return vec![0x69, 0x83];
+                }
+                if *p2 == 0x81 {
+                    return vec![0x63, if *instruction == 0x20 { 0xC2 } else { 0xCA }];
+                }
+                state.pin(*instruction, &data)
+            }
+            (0xF2, ..) => vec![0x90, 0x00],
+            // TERMINAL CAPABILITY, TERMINAL PROFILE.
+            (0xAA | 0x10, ..) => vec![0x90, 0x00],
             _ => vec![0x6D, 0x00],
         }
     }

@@ -1,21 +1,23 @@
-//! Identity, error reporting, functionality, and what the modem reads from the card for itself.
+//! Identity, error reporting, functionality, clock, and what the modem reads from the card for itself.
 
 use rsp::Iccid;
 
-use super::{Exec, Outcome, State};
-use crate::card::{CardError, Uicc};
-use crate::event::Tap;
+use super::{Exec, INCORRECT, Next, Outcome, at_most, choice, name, single};
+use crate::calendar::Calendar;
+use crate::charset::Charset;
 use crate::parse::Params;
-use crate::result::{CmeError, Failure};
+use crate::result::CmeError;
+use crate::sim::{ADF, imsi_digits};
 
-/// `I` (V.250 §6.1.3), with the three lines of the maker.
-pub(super) fn identify(exec: &mut Exec<'_>, value: u32) -> Outcome {
-    if value != 0 {
-        return Err(Failure::Error);
-    }
+/// `I` (V.250 §6.1.3), with the lines of the maker.
+pub(super) fn identify(exec: &mut Exec<'_>, _: u32) -> Outcome {
     let identity = &exec.state.model.identity;
-    exec.lines =
-        vec![identity.manufacturer.clone(), identity.model.clone(), format!("Revision: {}", identity.revision)];
+    exec.lines = match identity.ati.is_empty() {
+        true => {
+            vec![identity.manufacturer.clone(), identity.model.clone(), format!("Revision: {}", identity.revision)]
+        }
+        false => identity.ati.clone(),
+    };
     Ok(())
 }
 
@@ -37,9 +39,50 @@ pub(super) fn revision(exec: &mut Exec<'_>) -> Outcome {
     Ok(())
 }
 
+/// `+QGMR`: the revision with that of the application firmware.
+pub(super) fn firmware(exec: &mut Exec<'_>) -> Outcome {
+    let identity = &exec.state.model.identity;
+    exec.line(identity.firmware.clone().unwrap_or_else(|| format!("{}_01.001.01.001", identity.revision)));
+    Ok(())
+}
+
+/// `+GCAP` (V.250 §6.1.9).
+pub(super) fn capabilities(exec: &mut Exec<'_>) -> Outcome {
+    exec.line(format!("+GCAP: {}", exec.state.model.identity.capabilities));
+    Ok(())
+}
+
 /// `+CGSN` (TS 27.007 §5.4).
 pub(super) fn imei(exec: &mut Exec<'_>) -> Outcome {
     exec.line(exec.state.model.identity.imei.as_str().to_owned());
+    Ok(())
+}
+
+/// `+CGSN=<snt>`: 0 the serial number, 1 the IMEI, 2 the IMEISV, 3 its last two digits.
+pub(super) fn serial(exec: &mut Exec<'_>, params: &Params) -> Outcome {
+    let imei = exec.state.model.identity.imei.as_str().to_owned();
+    let line = match single(params, &[0, 1, 2, 3])? {
+        0 => imei,
+        1 => format!("+CGSN: \"{imei}\""),
+        // TS 23.003 §6.2.2: the check digit gives way to the software version.
+        2 => format!("+CGSN: \"{}01\"", imei.get(..14).unwrap_or_default()),
+        _ => "+CGSN: \"01\"".to_owned(),
+    };
+    exec.line(line);
+    Ok(())
+}
+
+/// `+CSCS?` (TS 27.007 §5.5).
+pub(super) fn read_cscs(exec: &mut Exec<'_>) -> Outcome {
+    exec.line(format!("+CSCS: \"{}\"", exec.settings.charset.name()));
+    Ok(())
+}
+
+pub(super) fn write_cscs(exec: &mut Exec<'_>, params: &Params) -> Outcome {
+    at_most(params, 1)?;
+    let wanted = name(params, 0)?;
+    exec.settings.charset = Charset::ALL.into_iter().find(|set| set.name() == wanted).ok_or(INCORRECT)?;
+    exec.state.options.charset = exec.settings.charset;
     Ok(())
 }
 
@@ -51,11 +94,14 @@ pub(super) fn read_cmee(exec: &mut Exec<'_>) -> Outcome {
 
 /// `+CMEE=[<n>]`
 pub(super) fn write_cmee(exec: &mut Exec<'_>, params: &Params) -> Outcome {
-    exec.settings.cmee = match (params.len(), params.omitted(0), params.number(0)) {
-        (1, true, _) => 0,
-        (1, _, Some(value @ 0..=2)) => value as u8,
-        _ => return Err(CmeError::IncorrectParameters.into()),
-    };
+    at_most(params, 1)?;
+    exec.settings.cmee = choice(params, 0, &[0, 1, 2], Some(0))? as u8;
+    Ok(())
+}
+
+/// `+CEER` (TS 27.007 §6.10): why the last call or registration failed.
+pub(super) fn cause(exec: &mut Exec<'_>) -> Outcome {
+    exec.line(format!("+CEER: {}", exec.state.options.last_cause));
     Ok(())
 }
 
@@ -67,104 +113,164 @@ pub(super) fn read_cfun(exec: &mut Exec<'_>) -> Outcome {
 
 /// `+CFUN=[<fun>[,<rst>]]`
 pub(super) fn write_cfun(exec: &mut Exec<'_>, params: &Params) -> Outcome {
-    let functionality = match (params.omitted(0), params.number(0)) {
-        (true, _) => 1,
-        (_, Some(value @ (0 | 1 | 4))) => value,
-        _ => return Err(CmeError::IncorrectParameters.into()),
-    };
-    let restart = match (params.omitted(1), params.number(1)) {
-        (true, _) | (_, Some(0)) => false,
-        (_, Some(1)) => true,
-        _ => return Err(CmeError::IncorrectParameters.into()),
-    };
+    at_most(params, 2)?;
+    let functionality = choice(params, 0, &[0, 1, 4], Some(1))?;
+    let restart = choice(params, 1, &[0, 1], Some(0))? == 1;
     // A restart brings full functionality back: it can be asked for with that only.
-    if params.len() > 2 || (restart && functionality != 1) {
-        return Err(CmeError::IncorrectParameters.into());
+    if restart && functionality != 1 {
+        return Err(INCORRECT);
     }
     let before = std::mem::replace(&mut exec.state.functionality, functionality);
     if restart {
-        exec.restart = true;
+        exec.next = Next::Restart;
     } else if functionality == 0 {
         // The minimum leaves the card without power (TS 27.007 §8.2).
-        exec.state.uicc.power_down();
+        exec.state.stop_card();
     } else if before == 0 {
-        let urcs = exec.state.start_card();
-        exec.urcs.extend(urcs);
+        exec.state.start_card();
+    } else {
+        exec.state.update_network();
     }
     Ok(())
 }
 
-/// `+CPIN?` (TS 27.007 §8.3).
-pub(super) fn read_cpin(exec: &mut Exec<'_>) -> Outcome {
-    let state = exec.state.pin_state()?;
-    exec.line(format!("+CPIN: {state}"));
+/// `+CPAS` (TS 27.007 §8.1): ready. There is no call that it could tell.
+pub(super) fn activity(exec: &mut Exec<'_>) -> Outcome {
+    exec.line("+CPAS: 0");
     Ok(())
 }
 
-impl State {
-    /// Powers the card up. The lines that tell it when it is ready for use.
-    pub(crate) fn start_card(&mut self) -> Vec<String> {
-        self.uicc.power_up(&mut self.tap);
-        match self.pin_state() {
-            Ok("READY") => self.model.urc.card_ready.clone(),
-            _ => Vec::new(),
-        }
-    }
+pub(super) const CIND_TEST: &str = "+CIND: (\"battchg\",(0-5)),(\"signal\",(0-5)),(\"service\",(0,1)),(\"call\",(0,1)),(\"roam\",(0,1)),(\"smsfull\",(0,1))";
 
-    fn pin_state(&mut self) -> Result<&'static str, CardError> {
-        // TS 102 221 §11.1.9.1.2: VERIFY PIN without data asks for the state of the PIN and tries nothing.
-        let answer = self.uicc.exchange(0, &[0x00, 0x20, 0x00, 0x01, 0x00], &mut self.tap)?;
-        match answer.status {
-            0x9000..=0x91FF => Ok("READY"),
-            0x63C0 | 0x6983 => Ok("SIM PUK"),
-            0x63C1..=0x63CF => Ok("SIM PIN"),
-            // No such PIN: there is no application that could be used.
-            other => Err(CardError::Status(other)),
+/// `+CIND?` (TS 27.007 §8.9).
+pub(super) fn read_cind(exec: &mut Exec<'_>) -> Outcome {
+    let service = exec.state.network.is_registered();
+    let place = exec.state.messages.places[0];
+    let state = &mut *exec.state;
+    let mut files = crate::sim::Files { uicc: &mut state.uicc, tap: &mut state.tap, usim: state.sim.usim.as_deref() };
+    let full = state.messages.count(place, &mut files).is_ok_and(|(used, total)| total > 0 && used >= total);
+    let signal = if service { 4 } else { 0 };
+    exec.line(format!("+CIND: 5,{signal},{},0,0,{}", u8::from(service), u8::from(full)));
+    Ok(())
+}
+
+/// `+CCLK?` (TS 27.007 §8.15).
+pub(super) fn read_clock(exec: &mut Exec<'_>) -> Outcome {
+    let zone = exec.state.options.zone;
+    let time = Calendar::from_unix(exec.state.clock().saturating_add(i64::from(zone) * 900));
+    let Calendar { year, month, day, hour, minute, second } = time;
+    let (year, sign, quarters) = (year.rem_euclid(100), if zone < 0 { '-' } else { '+' }, zone.unsigned_abs());
+    exec.line(format!("+CCLK: \"{year:02}/{month:02}/{day:02},{hour:02}:{minute:02}:{second:02}{sign}{quarters:02}\""));
+    Ok(())
+}
+
+/// `+CCLK="yy/MM/dd,hh:mm:ss±zz"`
+pub(super) fn write_clock(exec: &mut Exec<'_>, params: &Params) -> Outcome {
+    at_most(params, 1)?;
+    let text = params.quoted(0).and_then(|text| std::str::from_utf8(text).ok()).ok_or(INCORRECT)?;
+    let (seconds, zone) = parse_clock(text).ok_or(INCORRECT)?;
+    let options = &mut exec.state.options;
+    options.zone = zone.unwrap_or(options.zone);
+    let utc = seconds.saturating_sub(i64::from(options.zone) * 900);
+    let ahead = exec.state.clock();
+    exec.state.options.clock_ahead = exec.state.options.clock_ahead.saturating_add(utc.saturating_sub(ahead));
+    Ok(())
+}
+
+fn parse_clock(text: &str) -> Option<(i64, Option<i8>)> {
+    let bytes = text.as_bytes();
+    let (time, zone) = bytes.split_at_checked(17)?;
+    let two = |at: usize| {
+        let digits = time.get(at..at + 2)?;
+        digits.iter().all(u8::is_ascii_digit).then(|| u32::from(digits[0] - b'0') * 10 + u32::from(digits[1] - b'0'))
+    };
+    for (at, sign) in [(2, b'/'), (5, b'/'), (8, b','), (11, b':'), (14, b':')] {
+        if time.get(at) != Some(&sign) {
+            return None;
         }
     }
+    let calendar = Calendar {
+        year: 2000 + i64::from(two(0)?),
+        month: two(3)?,
+        day: two(6)?,
+        hour: two(9)?,
+        minute: two(12)?,
+        second: two(15)?,
+    };
+    let zone = match zone {
+        [] => None,
+        [sign @ (b'+' | b'-'), high @ b'0'..=b'9', low @ b'0'..=b'9'] => {
+            let quarters = ((high - b'0') * 10 + (low - b'0')) as i8;
+            // TS 27.007 §8.15: -96 to +96.
+            if quarters > 96 {
+                return None;
+            }
+            Some(if *sign == b'-' { -quarters } else { quarters })
+        }
+        _ => return None,
+    };
+    Some((calendar.to_unix()?, zone))
+}
+
+/// `+CTZU?` (TS 27.007 §8.40).
+pub(super) fn read_zone_update(exec: &mut Exec<'_>) -> Outcome {
+    exec.line(format!("+CTZU: {}", exec.state.options.zone_update));
+    Ok(())
+}
+
+pub(super) fn write_zone_update(exec: &mut Exec<'_>, params: &Params) -> Outcome {
+    exec.state.options.zone_update = single(params, &[0, 1, 3])?;
+    Ok(())
+}
+
+/// `+CTZR?` (TS 27.007 §8.41).
+pub(super) fn read_zone_report(exec: &mut Exec<'_>) -> Outcome {
+    exec.line(format!("+CTZR: {}", exec.state.options.zone_report));
+    Ok(())
+}
+
+pub(super) fn write_zone_report(exec: &mut Exec<'_>, params: &Params) -> Outcome {
+    exec.state.options.zone_report = single(params, &[0, 1, 2])?;
+    Ok(())
 }
 
 /// `+CIMI` (TS 27.007 §5.6): EF_IMSI of the USIM.
 pub(super) fn imsi(exec: &mut Exec<'_>) -> Outcome {
-    /// The part of the AID that all USIMs share (ETSI TS 101 220 annex E).
-    const USIM: [u8; 7] = [0xA0, 0x00, 0x00, 0x00, 0x87, 0x10, 0x02];
-    let State { uicc, tap, .. } = &mut *exec.state;
-    // TS 31.102 §4.2.2: a length, then digits in swapped nibbles, the first of which holds a parity bit.
-    let content = uicc.on_channel(Some(&USIM), tap, |uicc, channel, tap| {
-        select_file(uicc, channel, 0x6F07, tap)?;
-        read_binary(uicc, channel, 9, tap)
-    })?;
-    let digits = content.get(1..).unwrap_or_default().iter().flat_map(|byte| [byte & 15, byte >> 4]).skip(1);
-    let imsi: String = digits.take_while(|digit| *digit <= 9).map(|digit| char::from(b'0' + digit)).collect();
-    if !(6..=15).contains(&imsi.len()) {
-        return Err(CmeError::SimFailure.into());
-    }
-    exec.line(imsi);
+    exec.state.sim_ready()?;
+    let content = exec.state.files().read(&[ADF, 0x6F07])?;
+    exec.line(imsi_digits(&content).ok_or(CmeError::SimFailure)?);
     Ok(())
 }
 
 /// `+QCCID`: EF_ICCID with its padding.
 pub(super) fn iccid(exec: &mut Exec<'_>) -> Outcome {
-    let State { uicc, tap, .. } = &mut *exec.state;
-    let content = uicc.on_channel(None, tap, |uicc, channel, tap| {
-        select_file(uicc, channel, 0x3F00, tap)?;
-        select_file(uicc, channel, 0x2FE2, tap)?;
-        read_binary(uicc, channel, 10, tap)
-    })?;
+    exec.state.card_access()?;
+    let content = exec.state.files().read(&[0x3F00, 0x2FE2])?;
     let iccid = Iccid::from_bytes(&content).map_err(|_| CmeError::SimFailure)?;
     exec.line(format!("+QCCID: {}", iccid.padded()));
     Ok(())
 }
 
-/// SELECT by file identifier (TS 102 221 §11.1.1).
-fn select_file(uicc: &mut Uicc, channel: u8, file: u16, tap: &mut Tap) -> Result<(), CardError> {
-    let [high, low] = file.to_be_bytes();
-    let answer = uicc.exchange(channel, &[0x00, 0xA4, 0x00, 0x04, 0x02, high, low], tap)?;
-    if answer.is_success() { Ok(()) } else { Err(CardError::Status(answer.status)) }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// READ BINARY of a whole small file (TS 102 221 §11.1.3).
-fn read_binary(uicc: &mut Uicc, channel: u8, length: u8, tap: &mut Tap) -> Result<Vec<u8>, CardError> {
-    let answer = uicc.exchange(channel, &[0x00, 0xB0, 0x00, 0x00, length], tap)?;
-    if answer.is_success() { Ok(answer.data) } else { Err(CardError::Status(answer.status)) }
+    #[test]
+    fn clocks() {
+        // By `date -u -d '2026-11-20 10:31:45' +%s`.
+        assert_eq!(parse_clock("26/11/20,10:31:45+08"), Some((1_795_170_705, Some(8))));
+        assert_eq!(parse_clock("26/11/20,10:31:45"), Some((1_795_170_705, None)));
+        for wrong in [
+            "",
+            "26/11/20,10:31",
+            "26/13/20,10:31:45",
+            "26/11/31,10:31:45",
+            "26-11-20,10:31:45",
+            "26/11/20,10:31:45+99",
+            "26/11/20,10:31:45+8",
+            "ab/11/20,10:31:45",
+        ] {
+            assert_eq!(parse_clock(wrong), None, "{wrong}");
+        }
+    }
 }

@@ -1,31 +1,44 @@
-//! The command table: which commands there are, in which forms, and what carries each out.
+//! The command table: which commands there are, in which forms, how long each may take, and what carries it out.
 //!
 //! A handler works on an [`Exec`]: it reads and changes the state of the modem and of the port the command came from,
 //! and leaves lines for the information response. What the table does not hold is answered `ERROR`.
 
 mod access;
+mod book;
 mod general;
+mod message;
+mod network;
 mod qesim;
+mod quectel;
+mod security;
 mod v250;
 
-use crate::card::Uicc;
-use crate::event::Tap;
-use crate::model::Model;
-use crate::parse::{Command, Form, Params, RegisterAction};
-use crate::result::Failure;
-use crate::settings::Settings;
+use std::time::Duration;
 
-/// What all ports share.
-pub(crate) struct State {
-    pub(crate) model: Model,
-    pub(crate) uicc: Uicc,
-    pub(crate) tap: Tap,
-    /// `+CFUN`: 0 minimum, 1 full, 4 without radio.
-    pub(crate) functionality: u32,
-    /// `AT+QESIM="lpa_enable"`.
-    pub(crate) lpa_enabled: bool,
-    /// The same, as it was at the last restart.
-    pub(crate) lpa_enabled_at_restart: bool,
+use crate::connection::Connection;
+use crate::parse::{Command, Form, Params, RegisterAction};
+use crate::prompt::Prompt;
+use crate::result::{CmeError, Failure, ResultCode};
+use crate::settings::Settings;
+use crate::sim::Files;
+use crate::state::State;
+
+pub(crate) use message::{complete, deliver, incoming};
+pub(crate) use quectel::{INDICATIONS, configuration, preferences};
+
+/// What follows a response.
+#[derive(Debug, Default)]
+pub(crate) enum Next {
+    #[default]
+    Nothing,
+    /// Text is to be entered.
+    Prompt(Box<Prompt>),
+    /// Data mode begins.
+    Connect,
+    /// The module restarts.
+    Restart,
+    /// The module switches itself off.
+    PowerDown,
 }
 
 /// A command in execution.
@@ -34,12 +47,20 @@ pub(crate) struct Exec<'a> {
     pub(crate) settings: &'a mut Settings,
     /// The profile that `&W` writes and `Z` reads.
     pub(crate) stored: &'a mut Settings,
+    /// The connection of the port, if it has one.
+    pub(crate) connection: &'a mut Option<Connection>,
+    /// No other command follows on the line.
+    pub(crate) is_last: bool,
     /// The information response.
     pub(crate) lines: Vec<String>,
-    /// Unsolicited result codes that follow the final result code.
-    pub(crate) urcs: Vec<String>,
-    /// The module restarts after the final result code.
-    pub(crate) restart: bool,
+    /// What follows the response.
+    pub(crate) next: Next,
+    /// The result code in the place of `OK`; it ends the line.
+    pub(crate) code: Option<ResultCode>,
+    /// What is answered when the host does not wait.
+    pub(crate) abort: Option<ResultCode>,
+    /// How long the command takes, in milliseconds.
+    pub(crate) delay: u32,
 }
 
 /// How a command ended.
@@ -66,58 +87,193 @@ struct Entry {
     read: Option<Handler>,
     test: Test,
     write: Option<WriteHandler>,
+    /// The maximum response time, in milliseconds.
+    within: u32,
+    /// V.250 §5.6.1: a character aborts it.
+    abortable: bool,
 }
 
 /// A basic command: its name, the greatest value it takes (a missing one counts as 0), and what carries it out.
 struct BasicEntry {
     name: &'static str,
     greatest: u32,
-    run: fn(&mut Exec<'_>, u32),
-}
-
-/// A basic command that answers something.
-struct BasicAction {
-    name: &'static str,
     run: fn(&mut Exec<'_>, u32) -> Outcome,
 }
 
+/// The maximum response time of a command of which no document tells another: that of the eSIM LPA Application Note
+/// for all of its commands.
+const WITHIN: u32 = 300;
+
 const fn entry(name: &'static str) -> Entry {
-    Entry { name, execute: None, read: None, test: Test::Ok, write: None }
+    Entry { name, execute: None, read: None, test: Test::Ok, write: None, within: WITHIN, abortable: false }
+}
+
+/// A command that tells something.
+const fn tells(name: &'static str, execute: Handler) -> Entry {
+    Entry { execute: Some(execute), ..entry(name) }
+}
+
+/// A setting: read, tested by a text, written.
+const fn setting(name: &'static str, read: Handler, test: &'static str, write: WriteHandler) -> Entry {
+    Entry { read: Some(read), test: Test::Text(test), write: Some(write), ..entry(name) }
 }
 
 /// The extended commands.
 const EXTENDED: &[Entry] = &[
-    Entry { execute: Some(general::manufacturer), ..entry("+CGMI") },
-    Entry { execute: Some(general::manufacturer), ..entry("+GMI") },
-    Entry { execute: Some(general::model), ..entry("+CGMM") },
-    Entry { execute: Some(general::model), ..entry("+GMM") },
-    Entry { execute: Some(general::revision), ..entry("+CGMR") },
-    Entry { execute: Some(general::revision), ..entry("+GMR") },
-    Entry { execute: Some(general::imei), ..entry("+CGSN") },
-    Entry { execute: Some(general::imei), ..entry("+GSN") },
+    // V.250 §6.1, TS 27.007 §5.
+    tells("+CGMI", general::manufacturer),
+    tells("+GMI", general::manufacturer),
+    tells("+CGMM", general::model),
+    tells("+GMM", general::model),
+    tells("+CGMR", general::revision),
+    tells("+GMR", general::revision),
+    Entry { test: Test::Text("+CGSN: (0-3)"), write: Some(general::serial), ..tells("+CGSN", general::imei) },
+    tells("+GSN", general::imei),
+    tells("+GCAP", general::capabilities),
+    tells("+QGMR", general::firmware),
+    Entry { within: 5_000, ..tells("+CIMI", general::imsi) },
+    setting("+CSCS", general::read_cscs, "+CSCS: (\"GSM\",\"IRA\",\"UCS2\")", general::write_cscs),
+    setting("+CMEE", general::read_cmee, "+CMEE: (0-2)", general::write_cmee),
+    tells("+CEER", general::cause),
+    // V.250 §6.2.
+    setting("+IPR", v250::read_rate, v250::RATES_TEST, v250::write_rate),
+    setting("+IFC", v250::read_flow_control, "+IFC: (0,2),(0,2)", v250::write_flow_control),
+    setting("+ICF", v250::read_framing, "+ICF: (3),(0-3)", v250::write_framing),
+    // TS 27.007 §8.
+    Entry { within: 15_000, ..setting("+CFUN", general::read_cfun, "+CFUN: (0,1,4),(0,1)", general::write_cfun) },
+    Entry { test: Test::Text("+CPAS: (0,3,4)"), ..tells("+CPAS", general::activity) },
+    Entry { read: Some(general::read_cind), test: Test::Text(general::CIND_TEST), ..entry("+CIND") },
+    setting("+CCLK", general::read_clock, "+CCLK: \"yy/MM/dd,hh:mm:ss±zz\"", general::write_clock),
+    setting("+CTZU", general::read_zone_update, "+CTZU: (0,1,3)", general::write_zone_update),
+    setting("+CTZR", general::read_zone_report, "+CTZR: (0-2)", general::write_zone_report),
+    // PIN and facilities.
+    Entry { within: 5_000, read: Some(security::read_cpin), write: Some(security::write_cpin), ..entry("+CPIN") },
     Entry {
-        read: Some(general::read_cmee),
-        test: Test::Text("+CMEE: (0-2)"),
-        write: Some(general::write_cmee),
-        ..entry("+CMEE")
+        within: 5_000,
+        test: Test::Text("+CLCK: (\"SC\",\"PN\",\"PU\",\"PP\",\"PC\",\"PF\")"),
+        write: Some(security::write_clck),
+        ..entry("+CLCK")
     },
     Entry {
-        read: Some(general::read_cfun),
-        test: Test::Text("+CFUN: (0,1,4),(0,1)"),
-        write: Some(general::write_cfun),
-        ..entry("+CFUN")
+        within: 5_000,
+        test: Test::Text("+CPWD: (\"SC\",8),(\"P2\",8)"),
+        write: Some(security::write_cpwd),
+        ..entry("+CPWD")
     },
-    Entry { read: Some(general::read_cpin), ..entry("+CPIN") },
-    Entry { execute: Some(general::imsi), ..entry("+CIMI") },
-    Entry { execute: Some(general::iccid), ..entry("+QCCID") },
-    Entry { write: Some(access::csim), ..entry("+CSIM") },
-    Entry { test: Test::Call(access::test_ccho), write: Some(access::ccho), ..entry("+CCHO") },
-    Entry { test: Test::Call(access::test_cchc), write: Some(access::cchc), ..entry("+CCHC") },
-    Entry { test: Test::Call(access::test_cgla), write: Some(access::cgla), ..entry("+CGLA") },
+    Entry { write: Some(security::write_cpinr), ..tells("+CPINR", security::cpinr) },
+    Entry {
+        test: Test::Text("+QPINC: (\"SC\",\"P2\")"),
+        read: Some(security::read_qpinc),
+        write: Some(security::write_qpinc),
+        ..entry("+QPINC")
+    },
+    // The card (TS 27.007 §8.17, §8.18, §8.43 to §8.46).
+    Entry {
+        within: 8_000,
+        read: Some(access::read_csim),
+        test: Test::Call(access::test_csim),
+        write: Some(access::csim),
+        ..entry("+CSIM")
+    },
+    Entry { within: 8_000, write: Some(access::crsm), ..entry("+CRSM") },
+    Entry { within: 8_000, test: Test::Call(access::test_ccho), write: Some(access::ccho), ..entry("+CCHO") },
+    Entry { within: 8_000, test: Test::Call(access::test_cchc), write: Some(access::cchc), ..entry("+CCHC") },
+    Entry { within: 8_000, test: Test::Call(access::test_cgla), write: Some(access::cgla), ..entry("+CGLA") },
+    tells("+QCCID", general::iccid),
+    // The network (TS 27.007 §7, §8.5, §8.69).
+    setting("+CREG", network::read_creg, "+CREG: (0-2)", network::write_creg),
+    setting("+CGREG", network::read_cgreg, "+CGREG: (0-2)", network::write_cgreg),
+    setting("+CEREG", network::read_cereg, "+CEREG: (0-2)", network::write_cereg),
+    setting("+C5GREG", network::read_c5greg, "+C5GREG: (0-2)", network::write_c5greg),
+    Entry {
+        within: 180_000,
+        abortable: true,
+        read: Some(network::read_cops),
+        test: Test::Call(network::test_cops),
+        write: Some(network::write_cops),
+        ..entry("+COPS")
+    },
+    Entry { test: Test::Text("+CSQ: (0-31,99),(0-7,99)"), ..tells("+CSQ", network::signal) },
+    Entry { test: Test::Text(network::CESQ_TEST), ..tells("+CESQ", network::extended_signal) },
+    setting("+WS46", network::read_ws46, "+WS46: (22,28,30,31)", network::write_ws46),
+    Entry {
+        read: Some(network::read_cpol),
+        test: Test::Call(network::test_cpol),
+        write: Some(network::write_cpol),
+        ..entry("+CPOL")
+    },
+    Entry {
+        within: 120_000,
+        abortable: true,
+        ..setting("+CUSD", network::read_cusd, "+CUSD: (0-2)", network::write_cusd)
+    },
+    tells("+CNUM", book::own),
+    // Phone book (TS 27.007 §8.11 to §8.14).
+    Entry {
+        read: Some(book::read_cpbs),
+        test: Test::Call(book::test_cpbs),
+        write: Some(book::write_cpbs),
+        ..entry("+CPBS")
+    },
+    Entry { test: Test::Call(book::test_cpbr), write: Some(book::read_entries), ..entry("+CPBR") },
+    Entry { test: Test::Call(book::test_cpbw), write: Some(book::write_entry), ..entry("+CPBW") },
+    // Messages (TS 27.005).
+    Entry {
+        read: Some(message::read_csms),
+        test: Test::Text("+CSMS: (0,1)"),
+        write: Some(message::write_csms),
+        ..entry("+CSMS")
+    },
+    setting("+CMGF", message::read_cmgf, "+CMGF: (0,1)", message::write_cmgf),
+    Entry {
+        read: Some(message::read_cpms),
+        test: Test::Text(message::CPMS_TEST),
+        write: Some(message::write_cpms),
+        ..entry("+CPMS")
+    },
+    Entry { read: Some(message::read_csca), write: Some(message::write_csca), ..entry("+CSCA") },
+    Entry { read: Some(message::read_csmp), write: Some(message::write_csmp), ..entry("+CSMP") },
+    setting("+CSDH", message::read_csdh, "+CSDH: (0,1)", message::write_csdh),
+    setting("+CMMS", message::read_cmms, "+CMMS: (0-2)", message::write_cmms),
+    setting("+CNMI", message::read_cnmi, "+CNMI: (0-2),(0-3),(0),(0-2),(0,1)", message::write_cnmi),
+    Entry { within: 120_000, write: Some(message::send), ..entry("+CMGS") },
+    Entry { within: 120_000, write: Some(message::send_stored), ..entry("+CMSS") },
+    Entry { execute: Some(message::write_plain), write: Some(message::write), ..entry("+CMGW") },
+    Entry { write: Some(message::read), ..entry("+CMGR") },
+    Entry {
+        test: Test::Call(message::test_cmgl),
+        execute: Some(message::list_unread),
+        write: Some(message::list),
+        ..entry("+CMGL")
+    },
+    Entry { test: Test::Call(message::test_cmgd), write: Some(message::delete), ..entry("+CMGD") },
+    Entry { execute: Some(message::acknowledge), write: Some(message::acknowledge_with), ..entry("+CNMA") },
+    // The maker's own.
+    tells("+QINISTAT", quectel::initialised),
+    setting("+QSIMSTAT", quectel::read_card_status, "+QSIMSTAT: (0,1)", quectel::write_card_status),
+    setting("+QSIMDET", quectel::read_card_detection, "+QSIMDET: (0,1),(0,1)", quectel::write_card_detection),
+    setting("+QUIMSLOT", quectel::read_slot, "+QUIMSLOT: (1,2)", quectel::write_slot),
+    Entry { test: Test::Call(quectel::test_qindcfg), write: Some(quectel::write_qindcfg), ..entry("+QINDCFG") },
+    Entry { test: Test::Call(quectel::test_qcfg), write: Some(quectel::write_qcfg), ..entry("+QCFG") },
+    Entry { test: Test::Text(quectel::QURCCFG_TEST), write: Some(quectel::write_qurccfg), ..entry("+QURCCFG") },
+    tells("+QNWINFO", quectel::network_information),
+    Entry { test: Test::Text("+QENG: \"servingcell\""), write: Some(quectel::engineering), ..entry("+QENG") },
+    Entry {
+        test: Test::Call(quectel::test_preferences),
+        write: Some(quectel::write_preferences),
+        ..entry("+QNWPREFCFG")
+    },
+    tells("+QTEMP", quectel::temperatures),
+    Entry {
+        execute: Some(quectel::power_down),
+        test: Test::Text("+QPOWD: (0,1)"),
+        write: Some(quectel::power_down_as),
+        ..entry("+QPOWD")
+    },
     Entry { test: Test::Call(qesim::test), write: Some(qesim::write), ..entry("+QESIM") },
 ];
 
-/// The basic commands that set a value.
+/// The basic commands.
 const BASIC: &[BasicEntry] = &[
     BasicEntry { name: "E", greatest: 1, run: v250::echo },
     BasicEntry { name: "Q", greatest: 1, run: v250::quiet },
@@ -126,16 +282,19 @@ const BASIC: &[BasicEntry] = &[
     BasicEntry { name: "&C", greatest: 2, run: v250::carrier_detect },
     BasicEntry { name: "&D", greatest: 2, run: v250::terminal_ready },
     BasicEntry { name: "&F", greatest: 0, run: v250::factory },
+    BasicEntry { name: "&V", greatest: 0, run: v250::view },
     BasicEntry { name: "&W", greatest: 0, run: v250::store },
     BasicEntry { name: "Z", greatest: 0, run: v250::restore },
-];
-
-/// The basic commands that do something.
-const BASIC_ACTIONS: &[BasicAction] = &[
-    BasicAction { name: "I", run: general::identify },
-    // V.250 §6.3.6 and §6.3.7.
-    BasicAction { name: "H", run: v250::hook },
-    BasicAction { name: "O", run: v250::online },
+    BasicEntry { name: "I", greatest: 0, run: general::identify },
+    // V.250 §6.3.
+    BasicEntry { name: "A", greatest: 0, run: v250::answer },
+    BasicEntry { name: "H", greatest: 0, run: v250::hook },
+    BasicEntry { name: "O", greatest: 0, run: v250::online },
+    BasicEntry { name: "P", greatest: 0, run: v250::nothing },
+    BasicEntry { name: "T", greatest: 0, run: v250::nothing },
+    // V.250 §6.3.13, §6.3.14: there is no loudspeaker.
+    BasicEntry { name: "L", greatest: 3, run: v250::ignored },
+    BasicEntry { name: "M", greatest: 3, run: v250::ignored },
 ];
 
 /// The names of the extended commands.
@@ -143,29 +302,54 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     EXTENDED.iter().map(|entry| entry.name)
 }
 
+/// The maximum response time that the documents give an extended command, or 300 ms where they give none.
+///
+/// ```
+/// let within = modem::maximum_response_time("+QESIM");
+/// assert_eq!(within, Some(std::time::Duration::from_millis(300)));
+/// ```
+pub fn maximum_response_time(name: &str) -> Option<Duration> {
+    let entry = EXTENDED.iter().find(|entry| entry.name.eq_ignore_ascii_case(name))?;
+    Some(Duration::from_millis(entry.within.into()))
+}
+
 /// Carries out one command.
 pub(crate) fn run(exec: &mut Exec<'_>, command: Command) -> Outcome {
+    if exec.state.is_realistic() {
+        let times = &exec.state.model.times;
+        let own = match &command {
+            Command::Dial { .. } => times.commands.get("D"),
+            Command::Extended { name, form: Form::Test } => times.commands.get(&format!("{name}=?")),
+            // Reading what is known takes no time of its own.
+            Command::Extended { form: Form::Read, .. } => None,
+            Command::Extended { name, .. } => times.commands.get(name),
+            _ => None,
+        };
+        exec.delay = own.copied().unwrap_or(times.command);
+    }
     match command {
         Command::Basic { name, value } => {
             let value = value.unwrap_or(0);
-            if let Some(entry) = BASIC.iter().find(|entry| entry.name == name) {
-                if value > entry.greatest {
-                    return Err(Failure::Error);
-                }
-                (entry.run)(exec, value);
-                return Ok(());
+            let entry = BASIC.iter().find(|entry| entry.name == name).ok_or(Failure::Error)?;
+            if value > entry.greatest {
+                return Err(Failure::Error);
             }
-            let action = BASIC_ACTIONS.iter().find(|entry| entry.name == name).ok_or(Failure::Error)?;
-            (action.run)(exec, value)
+            (entry.run)(exec, value)
         }
+        Command::Dial { number, voice } => v250::dial(exec, &number, voice),
         Command::Register { index, action: RegisterAction::Read } => v250::read_register(exec, index),
         Command::Register { index, action: RegisterAction::Write(value) } => v250::write_register(exec, index, value),
         Command::Extended { name, form } => {
             let entry = EXTENDED.iter().find(|entry| entry.name == name).ok_or(Failure::Error)?;
             let dialect = &exec.state.model.dialect;
-            if dialect.missing_commands.contains(&name) || (form == Form::Test && dialect.missing_tests.contains(&name))
-            {
+            if dialect.lacks_command(&name) || (form == Form::Test && dialect.lacks_test(&name)) {
                 return Err(Failure::Error);
+            }
+            if form == Form::Test && dialect.is_silent_on_test(&name) {
+                return Err(Failure::Silence);
+            }
+            if entry.abortable && form != Form::Read {
+                exec.abort = Some(ResultCode::Ok);
             }
             match form {
                 Form::Execute => entry.execute.ok_or(Failure::Error)?(exec),
@@ -189,4 +373,44 @@ impl Exec<'_> {
     pub(crate) fn line(&mut self, line: impl Into<String>) {
         self.lines.push(line.into());
     }
+
+    /// A text in quotes, in the character set of the port.
+    fn text(&self, text: &str) -> String {
+        crate::parse::quote(&self.settings.charset.encode(text))
+    }
+}
+
+impl State {
+    /// The files of the card.
+    pub(crate) fn files(&mut self) -> Files<'_> {
+        Files { uicc: &mut self.uicc, tap: &mut self.tap, usim: self.sim.usim.as_deref() }
+    }
+}
+
+/// What is wrong with parameters.
+const INCORRECT: Failure = Failure::Cme(CmeError::IncorrectParameters);
+
+/// A command has at most so many parameters.
+fn at_most(params: &Params, count: usize) -> Outcome {
+    if params.len() > count { Err(INCORRECT) } else { Ok(()) }
+}
+
+/// A number from a list of ranges; the default when it is left out. Without a default it must be there.
+fn choice(params: &Params, index: usize, allowed: &[u32], default: Option<u32>) -> Result<u32, Failure> {
+    if params.omitted(index) {
+        return default.ok_or(INCORRECT);
+    }
+    params.number(index).filter(|value| allowed.contains(value)).ok_or(INCORRECT)
+}
+
+/// The one number of a setting that has one.
+fn single(params: &Params, allowed: &[u32]) -> Result<u8, Failure> {
+    at_most(params, 1)?;
+    choice(params, 0, allowed, None).map(|value| value as u8)
+}
+
+/// A name in quotes (or without, as hosts write it), in upper case.
+fn name(params: &Params, index: usize) -> Result<String, Failure> {
+    let text = params.text(index).and_then(|text| std::str::from_utf8(text).ok()).ok_or(INCORRECT)?;
+    Ok(text.to_ascii_uppercase())
 }

@@ -8,6 +8,7 @@ use rsp::es10::profiles::{ProfileClass, ProfileInfo, ProfileState};
 use super::{Exec, Outcome, State};
 use crate::card::CardError;
 use crate::lpa::Lpa;
+use crate::model::QesimDialect;
 use crate::parse::{Params, quote};
 use crate::result::Failure;
 
@@ -22,6 +23,10 @@ impl From<CardError> for Failed {
 
 /// `AT+QESIM=?` (eSIM LPA AN 1.1 §2.3.1). It is answered while the LPA is disabled, too: it tells what there is.
 pub(super) fn test(exec: &mut Exec<'_>) -> Outcome {
+    if exec.state.model.dialect.qesim == QesimDialect::Older {
+        exec.line("+QESIM: (\"list\",\"enable\",\"disable\",\"delete\")");
+        return Ok(());
+    }
     for line in [
         "\"lpa_enable\",(0,1)",
         "\"profile_brief\"",
@@ -43,9 +48,45 @@ pub(super) fn write(exec: &mut Exec<'_>, params: &Params) -> Outcome {
     run(exec, params).map_err(|Failed| Failure::Error)
 }
 
+/// The commands of older firmware, which name profiles by their ICCID. Its downloads (`"download"`, `"ota"`) need a
+/// data session, and are refused without one.
+fn run_older(exec: &mut Exec<'_>, params: &Params, function: &str) -> Result<(), Failed> {
+    if function == "list" {
+        parameters(params, 1..=1)?;
+        let profiles = exec.state.lpa().profiles()?;
+        for (number, profile) in profiles.iter().enumerate() {
+            if let Some(iccid) = &profile.iccid {
+                exec.line(format!("+QESIM: {},{}", number + 1, detail(iccid, profile)));
+            }
+        }
+        return Ok(());
+    }
+    parameters(params, 2..=2)?;
+    let iccid = params.quoted(1).and_then(|text| std::str::from_utf8(text).ok()).ok_or(Failed)?;
+    let iccid = Iccid::parse(iccid).map_err(|_| Failed)?;
+    match function {
+        "enable" => {
+            exec.state.lpa().enable(&iccid)?;
+            follow_switch(exec.state);
+        }
+        "disable" => {
+            exec.state.lpa().disable(&iccid)?;
+            exec.state.disabled_since_restart = true;
+            follow_switch(exec.state);
+        }
+        "delete" => exec.state.lpa().delete(&iccid)?,
+        _ => return Err(Failed),
+    }
+    Ok(())
+}
+
 fn run(exec: &mut Exec<'_>, params: &Params) -> Result<(), Failed> {
     let function = params.quoted(0).and_then(|name| std::str::from_utf8(name).ok()).ok_or(Failed)?;
     let lower = function.to_ascii_lowercase();
+    exec.state.card_access().or_else(|_| if lower.ends_with("pa_enable") { Ok(()) } else { Err(Failed) })?;
+    if exec.state.model.dialect.qesim == QesimDialect::Older {
+        return run_older(exec, params, &lower);
+    }
     // The note prints the first letter of lpa_enable as an i, once as a capital one: hosts that follow it to the
     // letter are understood, and get back what they wrote.
     if matches!(lower.as_str(), "lpa_enable" | "ipa_enable") {
@@ -106,15 +147,14 @@ fn run(exec: &mut Exec<'_>, params: &Params) -> Result<(), Failed> {
             parameters(params, 2..=2)?;
             let (iccid, _) = profile(exec.state, params)?;
             exec.state.lpa().enable(&iccid)?;
-            restart_card(exec.state);
-            let urcs = exec.state.model.urc.card_ready.clone();
-            exec.urcs.extend(urcs);
+            follow_switch(exec.state);
         }
         "disable_profile" => {
             parameters(params, 2..=2)?;
             let (iccid, _) = profile(exec.state, params)?;
             exec.state.lpa().disable(&iccid)?;
-            restart_card(exec.state);
+            exec.state.disabled_since_restart = true;
+            follow_switch(exec.state);
         }
         _ => return Err(Failed),
     }
@@ -122,9 +162,11 @@ fn run(exec: &mut Exec<'_>, params: &Params) -> Result<(), Failed> {
 }
 
 /// A switch of profiles takes effect by a reset of the card (SGP.22 v2.5 §5.7.16: REFRESH), which also closes the
-/// channels that hosts had open.
-fn restart_card(state: &mut State) {
-    state.uicc.power_up(&mut state.tap);
+/// channels that hosts had open. A card that does not ask for it is reset all the same.
+fn follow_switch(state: &mut State) {
+    if !state.serve_card() {
+        state.start_card();
+    }
 }
 
 fn lpa_enable(exec: &mut Exec<'_>, params: &Params, function: &str) -> Result<(), Failed> {

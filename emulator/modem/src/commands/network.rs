@@ -1,0 +1,287 @@
+//! The network for hosts: registration, selection, signal, USSD (TS 27.007 §7, §8.5, §8.69).
+
+use super::{Exec, INCORRECT, Outcome, at_most, choice, single};
+use crate::network::{Domain, E_UTRAN, Selection};
+use crate::parse::{Params, quote};
+use crate::result::{CmeError, Failure};
+use crate::sim::ADF;
+
+fn read(exec: &mut Exec<'_>, domain: Domain) -> Outcome {
+    let network = &exec.state.network;
+    let report = network.report(domain);
+    let status = network.status(domain, report);
+    exec.line(format!("{}: {report},{status}", domain.name()));
+    Ok(())
+}
+
+fn write(exec: &mut Exec<'_>, params: &Params, domain: Domain) -> Outcome {
+    at_most(params, 1)?;
+    let report = choice(params, 0, &[0, 1, 2], Some(0))?;
+    exec.state.network.set_report(domain, report as u8);
+    Ok(())
+}
+
+macro_rules! registration {
+    ($($read:ident, $write:ident, $domain:ident, $doc:literal;)*) => {
+        $(
+            #[doc = $doc]
+            pub(super) fn $read(exec: &mut Exec<'_>) -> Outcome {
+                read(exec, Domain::$domain)
+            }
+
+            pub(super) fn $write(exec: &mut Exec<'_>, params: &Params) -> Outcome {
+                write(exec, params, Domain::$domain)
+            }
+        )*
+    };
+}
+
+registration! {
+    read_creg, write_creg, Circuit, "`+CREG` (TS 27.007 §7.2).";
+    read_cgreg, write_cgreg, Packet, "`+CGREG` (TS 27.007 §10.1.20).";
+    read_cereg, write_cereg, Evolved, "`+CEREG` (TS 27.007 §10.1.22).";
+    read_c5greg, write_c5greg, Fifth, "`+C5GREG` (TS 27.007 §10.1.47).";
+}
+
+/// `+COPS?` (TS 27.007 §7.3).
+pub(super) fn read_cops(exec: &mut Exec<'_>) -> Outcome {
+    let network = &exec.state.network;
+    let mode = match network.selection {
+        Selection::Automatic => 0,
+        Selection::Manual(_) => 1,
+        Selection::Deregistered => 2,
+        Selection::Either(_) => 4,
+    };
+    let line = match network.serving() {
+        None => format!("+COPS: {mode}"),
+        Some(home) if network.format == 2 => format!("+COPS: {mode},2,\"{}\",{E_UTRAN}", home.plmn),
+        Some(home) => format!("+COPS: {mode},{},{},{E_UTRAN}", network.format, exec.text(&home.name)),
+    };
+    exec.line(line);
+    Ok(())
+}
+
+/// `+COPS=?`: what a scan finds.
+pub(super) fn test_cops(exec: &mut Exec<'_>) -> Outcome {
+    exec.state.sim_ready()?;
+    if exec.state.functionality != 1 {
+        return Err(CmeError::NoNetwork.into());
+    }
+    let operators: Vec<String> = exec
+        .state
+        .network
+        .scan()
+        .iter()
+        .map(|operator| {
+            let name = exec.text(&operator.name);
+            format!("({},{name},{name},{},{E_UTRAN})", operator.status, quote(&operator.plmn))
+        })
+        .collect();
+    exec.line(format!("+COPS: {},,(0-4),(0-2)", operators.join(",")));
+    Ok(())
+}
+
+/// `+COPS=[<mode>[,<format>[,<oper>[,<AcT>]]]]`
+pub(super) fn write_cops(exec: &mut Exec<'_>, params: &Params) -> Outcome {
+    at_most(params, 4)?;
+    let mode = choice(params, 0, &[0, 1, 2, 3, 4], Some(0))?;
+    let format = choice(params, 1, &[0, 1, 2], Some(u32::from(exec.state.network.format)))? as u8;
+    choice(params, 3, &[0, 2, 7, 10, 11, 12, 13], Some(u32::from(E_UTRAN)))?;
+    if mode == 3 {
+        // TS 27.007 §7.3: sets the format only.
+        if params.omitted(1) || params.len() > 2 {
+            return Err(INCORRECT);
+        }
+        exec.state.network.format = format;
+        return Ok(());
+    }
+    let selection = match mode {
+        1 | 4 => {
+            let wanted = params.text(2).ok_or(INCORRECT)?;
+            let operators = exec.state.network.scan();
+            let plmn = match format {
+                2 => std::str::from_utf8(wanted).ok().filter(|plmn| (5..=6).contains(&plmn.len())).map(str::to_owned),
+                _ => {
+                    let wanted = exec.settings.charset.decode(wanted).ok_or(INCORRECT)?;
+                    operators.iter().find(|operator| operator.name == wanted).map(|operator| operator.plmn.clone())
+                }
+            };
+            let plmn = plmn.filter(|plmn| plmn.bytes().all(|byte| byte.is_ascii_digit())).ok_or(INCORRECT)?;
+            if mode == 1 { Selection::Manual(plmn) } else { Selection::Either(plmn) }
+        }
+        _ if !params.omitted(2) => return Err(INCORRECT),
+        2 => Selection::Deregistered,
+        _ => Selection::Automatic,
+    };
+    let wants_service = selection != Selection::Deregistered;
+    exec.state.network.selection = selection;
+    exec.state.update_network();
+    if wants_service
+        && exec.state.sim_ready().is_ok()
+        && exec.state.functionality == 1
+        && !exec.state.network.is_registered()
+    {
+        exec.state.options.last_cause = "PLMN not allowed";
+        return Err(CmeError::EmergencyOnly.into());
+    }
+    Ok(())
+}
+
+/// `+CSQ` (TS 27.007 §8.5): -69 dBm when there is a network.
+pub(super) fn signal(exec: &mut Exec<'_>) -> Outcome {
+    let strength = if exec.state.network.is_registered() { 22 } else { 99 };
+    exec.line(format!("+CSQ: {strength},99"));
+    Ok(())
+}
+
+pub(super) const CESQ_TEST: &str = "+CESQ: (0-63,99),(0-7,99),(0-96,255),(0-49,255),(0-34,255),(0-97,255)";
+
+/// `+CESQ` (TS 27.007 §8.69): of E-UTRAN only.
+pub(super) fn extended_signal(exec: &mut Exec<'_>) -> Outcome {
+    let (quality, power) = if exec.state.network.is_registered() { (20, 50) } else { (255, 255) };
+    exec.line(format!("+CESQ: 99,99,255,255,{quality},{power}"));
+    Ok(())
+}
+
+/// `+WS46?` (TS 27.007 §5.9).
+pub(super) fn read_ws46(exec: &mut Exec<'_>) -> Outcome {
+    exec.line(format!("+WS46: {}", exec.state.options.network_kind));
+    Ok(())
+}
+
+pub(super) fn write_ws46(exec: &mut Exec<'_>, params: &Params) -> Outcome {
+    exec.state.options.network_kind = single(params, &[22, 28, 30, 31])?;
+    Ok(())
+}
+
+/// EF_PLMNwAcT (TS 31.102 §4.2.5): five bytes each.
+const PREFERRED: [u16; 2] = [ADF, 0x6F60];
+
+/// `+CPOL=?` (TS 27.007 §7.19).
+pub(super) fn test_cpol(exec: &mut Exec<'_>) -> Outcome {
+    exec.state.sim_ready()?;
+    let count = exec.state.files().read(&PREFERRED)?.len() / 5;
+    exec.line(format!("+CPOL: (1-{count}),(0-2)"));
+    Ok(())
+}
+
+/// `+CPOL?`: the preferred networks of the card.
+pub(super) fn read_cpol(exec: &mut Exec<'_>) -> Outcome {
+    exec.state.sim_ready()?;
+    let content = exec.state.files().read(&PREFERRED)?;
+    let entries = content.as_chunks::<5>().0;
+    for (index, [a, b, c, high, low]) in entries.iter().enumerate() {
+        let Some(plmn) = plmn_digits([*a, *b, *c]) else { continue };
+        let technology = u16::from_be_bytes([*high, *low]);
+        let has = |bit: u16| u8::from(technology & bit != 0);
+        // TS 31.102 §4.2.5: GSM, GSM compact, UTRAN, E-UTRAN.
+        exec.line(format!(
+            "+CPOL: {},2,\"{plmn}\",{},{},{},{}",
+            index + 1,
+            has(0x0080),
+            has(0x0040),
+            has(0x8000),
+            has(0x4000)
+        ));
+    }
+    Ok(())
+}
+
+/// `+CPOL=<index>[,<format>[,<oper>[,<GSM_AcT>,<GSM_Compact_AcT>,<UTRAN_AcT>,<E-UTRAN_AcT>]]]`, or `,<format>`.
+pub(super) fn write_cpol(exec: &mut Exec<'_>, params: &Params) -> Outcome {
+    at_most(params, 7)?;
+    // Names of networks are not known here: only the numeric format is.
+    if params.omitted(0) {
+        exec.state.options.preferred_format = choice(params, 1, &[0, 1, 2], None)? as u8;
+        return if params.len() > 2 { Err(INCORRECT) } else { Ok(()) };
+    }
+    exec.state.sim_ready()?;
+    let index = params.number(0).ok_or(INCORRECT)? as usize;
+    let count = exec.state.files().read(&PREFERRED)?.len() / 5;
+    if !(1..=count).contains(&index) {
+        return Err(CmeError::InvalidIndex.into());
+    }
+    let entry = if params.len() == 1 {
+        [0xFF, 0xFF, 0xFF, 0x00, 0x00]
+    } else {
+        choice(params, 1, &[2], Some(exec.state.options.preferred_format.into()))?;
+        let plmn = params.quoted(2).and_then(plmn_bytes).ok_or(INCORRECT)?;
+        let mut technology = 0u16;
+        for (place, bit) in [0x0080, 0x0040, 0x8000, 0x4000].into_iter().enumerate() {
+            if choice(params, 3 + place, &[0, 1], Some(u32::from(bit == 0x4000)))? == 1 {
+                technology |= bit;
+            }
+        }
+        let [high, low] = technology.to_be_bytes();
+        [plmn[0], plmn[1], plmn[2], high, low]
+    };
+    exec.state.files().write(&PREFERRED, (index as u16 - 1) * 5, &entry)?;
+    Ok(())
+}
+
+/// Three bytes as digits (TS 24.008 §10.5.1.13); `None` when the place is free.
+fn plmn_digits([a, b, c]: [u8; 3]) -> Option<String> {
+    let digits = [a & 15, a >> 4, b & 15, c & 15, c >> 4, b >> 4];
+    let text: String = digits.iter().filter(|digit| **digit <= 9).map(|digit| char::from(b'0' + digit)).collect();
+    (text.len() >= 5).then_some(text)
+}
+
+fn plmn_bytes(text: &[u8]) -> Option<[u8; 3]> {
+    if !matches!(text.len(), 5 | 6) || !text.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let digit = |index: usize| text.get(index).map_or(15, |digit| digit - b'0');
+    Some([digit(0) | digit(1) << 4, digit(2) | digit(5) << 4, digit(3) | digit(4) << 4])
+}
+
+/// `+CUSD?` (TS 27.007 §7.15).
+pub(super) fn read_cusd(exec: &mut Exec<'_>) -> Outcome {
+    exec.line(format!("+CUSD: {}", exec.state.options.ussd));
+    Ok(())
+}
+
+/// `+CUSD=[<n>[,<str>[,<dcs>]]]`: the network answers with what it was asked, and nothing more is wanted.
+pub(super) fn write_cusd(exec: &mut Exec<'_>, params: &Params) -> Outcome {
+    at_most(params, 3)?;
+    let report = choice(params, 0, &[0, 1, 2], Some(0))? as u8;
+    let coding = match params.omitted(2) {
+        true => 15,
+        false => params.number(2).filter(|coding| *coding <= 255).ok_or(INCORRECT)?,
+    };
+    if params.omitted(1) {
+        exec.state.options.ussd = if report == 2 { exec.state.options.ussd } else { report };
+        return Ok(());
+    }
+    let text = params.text(1).and_then(|text| exec.settings.charset.decode(text)).ok_or(INCORRECT)?;
+    // TS 24.090: 160 octets, which are 182 septets.
+    if text.is_empty() || text.chars().count() > 182 {
+        return Err(INCORRECT);
+    }
+    exec.state.sim_ready()?;
+    if !exec.state.network.is_registered() {
+        return Err(Failure::Cme(CmeError::NoNetwork));
+    }
+    exec.state.options.ussd = report;
+    if report == 1 {
+        let urc = format!("+CUSD: 0,{},{coding}", exec.text(&text));
+        exec.state.tell(urc);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks_in_three_bytes() {
+        // TS 24.008 §10.5.1.13, the fill of two-digit MNCs.
+        assert_eq!(plmn_bytes(b"26201"), Some([0x62, 0xF2, 0x10]));
+        assert_eq!(plmn_bytes(b"310410"), Some([0x13, 0x00, 0x14]));
+        for plmn in ["26201", "310410", "00101"] {
+            assert_eq!(plmn_bytes(plmn.as_bytes()).and_then(plmn_digits).as_deref(), Some(plmn));
+        }
+        assert_eq!(plmn_digits([0xFF; 3]), None);
+        assert_eq!(plmn_bytes(b"2620"), None);
+    }
+}

@@ -1,0 +1,314 @@
+//! The maker's own commands (RG50xQ & RM5xxQ Series AT Commands Manual), beside those of the LPA.
+
+use super::{Exec, INCORRECT, Next, Outcome, at_most, choice, name, single};
+use crate::model::UrcPort;
+use crate::network::{AREA, CELL};
+use crate::parse::Params;
+use crate::result::{CmeError, Failure};
+use crate::sim::SimState;
+use crate::state::State;
+
+impl State {
+    /// Whether AT+QINDCFG lets a URC pass.
+    pub(crate) fn indicates(&self, what: &str) -> bool {
+        let is_on = |wanted: &str| self.options.indications.iter().any(|(name, on)| *name == wanted && *on);
+        is_on("all") && is_on(what)
+    }
+
+    /// Tells that a card has come or gone, when AT+QSIMSTAT asks for it.
+    pub(crate) fn tell_card_status(&mut self, was_present: bool) {
+        let is_present = self.uicc.is_present();
+        if self.options.card_status && was_present != is_present {
+            self.tell(format!("+QSIMSTAT: 1,{}", u8::from(is_present)));
+        }
+    }
+}
+
+/// `+QINISTAT`: 1 the card is ready, 2 messages, 4 the phone book.
+pub(super) fn initialised(exec: &mut Exec<'_>) -> Outcome {
+    let status = match exec.state.sim.state {
+        SimState::Ready => 7,
+        SimState::Pin | SimState::Puk | SimState::Failure | SimState::Absent => 0,
+    };
+    exec.line(format!("+QINISTAT: {status}"));
+    Ok(())
+}
+
+/// `+QSIMSTAT?`
+pub(super) fn read_card_status(exec: &mut Exec<'_>) -> Outcome {
+    let (told, inserted) = (u8::from(exec.state.options.card_status), u8::from(exec.state.uicc.is_present()));
+    exec.line(format!("+QSIMSTAT: {told},{inserted}"));
+    Ok(())
+}
+
+pub(super) fn write_card_status(exec: &mut Exec<'_>, params: &Params) -> Outcome {
+    exec.state.options.card_status = single(params, &[0, 1])? == 1;
+    Ok(())
+}
+
+/// `+QSIMDET?`
+pub(super) fn read_card_detection(exec: &mut Exec<'_>) -> Outcome {
+    let (enabled, level) = exec.state.options.card_detection;
+    exec.line(format!("+QSIMDET: {enabled},{level}"));
+    Ok(())
+}
+
+pub(super) fn write_card_detection(exec: &mut Exec<'_>, params: &Params) -> Outcome {
+    at_most(params, 2)?;
+    let enabled = choice(params, 0, &[0, 1], None)?;
+    let level = choice(params, 1, &[0, 1], None)?;
+    exec.state.options.card_detection = (enabled as u8, level as u8);
+    Ok(())
+}
+
+/// `+QUIMSLOT?`
+pub(super) fn read_slot(exec: &mut Exec<'_>) -> Outcome {
+    exec.line(format!("+QUIMSLOT: {}", exec.state.options.slot));
+    Ok(())
+}
+
+/// `+QUIMSLOT=<slot>`: the card is in the first one, the second is empty.
+pub(super) fn write_slot(exec: &mut Exec<'_>, params: &Params) -> Outcome {
+    let slot = single(params, &[1, 2])?;
+    if std::mem::replace(&mut exec.state.options.slot, slot) == slot {
+        return Ok(());
+    }
+    let state = &mut *exec.state;
+    let was_present = state.uicc.is_present();
+    state.uicc.select_slot(slot == 1);
+    state.stop_card();
+    if was_present {
+        let urcs = state.model.urc.card_gone.clone();
+        state.urcs.extend(urcs);
+    }
+    state.tell_card_status(was_present);
+    if state.functionality != 0 {
+        state.start_card();
+    }
+    Ok(())
+}
+
+/// The URCs of AT+QINDCFG, and whether they are on.
+pub(crate) const INDICATIONS: [(&str, bool); 7] = [
+    ("all", true),
+    ("csq", false),
+    ("smsfull", false),
+    ("ring", true),
+    ("smsincoming", true),
+    ("act", false),
+    ("ccinfo", false),
+];
+
+/// `+QINDCFG=?`
+pub(super) fn test_qindcfg(exec: &mut Exec<'_>) -> Outcome {
+    for (name, _) in INDICATIONS {
+        exec.line(format!("+QINDCFG: \"{name}\",(0,1),(0,1)"));
+    }
+    Ok(())
+}
+
+/// `+QINDCFG=<urc_type>[,<enable>[,<save>]]`
+pub(super) fn write_qindcfg(exec: &mut Exec<'_>, params: &Params) -> Outcome {
+    at_most(params, 3)?;
+    let wanted = name(params, 0)?.to_ascii_lowercase();
+    let (place, (known, on)) = {
+        let mut all = exec.state.options.indications.iter().copied().enumerate();
+        all.find(|(_, (known, _))| *known == wanted).ok_or(INCORRECT)?
+    };
+    if params.len() == 1 {
+        exec.line(format!("+QINDCFG: \"{known}\",{}", u8::from(on)));
+        return Ok(());
+    }
+    let on = choice(params, 1, &[0, 1], None)? == 1;
+    choice(params, 2, &[0, 1], Some(0))?;
+    if let Some(entry) = exec.state.options.indications.get_mut(place) {
+        entry.1 = on;
+    }
+    Ok(())
+}
+
+/// The settings of AT+QCFG that are numbers: name, the least and the greatest value, the one from the factory. None of
+/// them has an effect here, where there is no USB and no data session; they are kept.
+const CONFIGURATION: [(&str, u32, u32, u32); 10] = [
+    ("airplanecontrol", 0, 1, 0),
+    ("data_interface", 0, 1, 0),
+    ("fast/poweroff", 0, 1, 0),
+    ("ims", 0, 2, 0),
+    ("ledmode", 0, 3, 0),
+    ("pcie/mode", 0, 1, 0),
+    ("risignaltype", 0, 1, 0),
+    ("sms_control", 0, 1, 1),
+    ("usbnet", 0, 3, 0),
+    ("usbspeed", 20, 312, 312),
+];
+
+/// AT+QCFG as it leaves the factory.
+pub(crate) fn configuration() -> Vec<(&'static str, u32)> {
+    CONFIGURATION.iter().map(|(name, _, _, value)| (*name, *value)).collect()
+}
+
+/// `+QCFG=?`
+pub(super) fn test_qcfg(exec: &mut Exec<'_>) -> Outcome {
+    for (name, least, greatest, _) in CONFIGURATION {
+        exec.line(format!("+QCFG: \"{name}\",({least}-{greatest})"));
+    }
+    Ok(())
+}
+
+/// `+QCFG=<name>[,<value>]`
+pub(super) fn write_qcfg(exec: &mut Exec<'_>, params: &Params) -> Outcome {
+    at_most(params, 2)?;
+    let wanted = name(params, 0)?.to_ascii_lowercase();
+    let (known, least, greatest, _) =
+        CONFIGURATION.into_iter().find(|(known, ..)| *known == wanted).ok_or(INCORRECT)?;
+    let setting = exec.state.options.configuration.iter_mut().find(|(name, _)| *name == known).ok_or(INCORRECT)?;
+    if params.len() == 1 {
+        let line = format!("+QCFG: \"{known}\",{}", setting.1);
+        exec.line(line);
+        return Ok(());
+    }
+    setting.1 = params.number(1).filter(|value| (least..=greatest).contains(value)).ok_or(INCORRECT)?;
+    Ok(())
+}
+
+const URC_PORTS: [(&str, UrcPort); 4] =
+    [("usbat", UrcPort::Usbat), ("usbmodem", UrcPort::Usbmodem), ("uart1", UrcPort::Uart1), ("all", UrcPort::All)];
+
+pub(super) const QURCCFG_TEST: &str = "+QURCCFG: \"urcport\",(\"usbat\",\"usbmodem\",\"uart1\",\"all\")";
+
+/// `+QURCCFG="urcport"[,<port>]`
+pub(super) fn write_qurccfg(exec: &mut Exec<'_>, params: &Params) -> Outcome {
+    at_most(params, 2)?;
+    if name(params, 0)? != "URCPORT" {
+        return Err(INCORRECT);
+    }
+    let options = &mut exec.state.options;
+    if params.len() == 1 {
+        let known = URC_PORTS.iter().find(|(_, port)| *port == options.urc_port).map_or("all", |(name, _)| name);
+        exec.line(format!("+QURCCFG: \"urcport\",\"{known}\""));
+        return Ok(());
+    }
+    let wanted = name(params, 1)?.to_ascii_lowercase();
+    options.urc_port = URC_PORTS.iter().find(|(name, _)| *name == wanted).ok_or(INCORRECT)?.1;
+    Ok(())
+}
+
+/// `+QNWINFO`
+pub(super) fn network_information(exec: &mut Exec<'_>) -> Outcome {
+    let line = match exec.state.network.serving() {
+        Some(home) => format!("+QNWINFO: \"FDD LTE\",\"{}\",\"LTE BAND 3\",1300", home.plmn),
+        None => "+QNWINFO: No Service".to_owned(),
+    };
+    exec.line(line);
+    Ok(())
+}
+
+/// `+QENG="servingcell"`: the one cell there is, in the order of the manual: TDD or FDD, MCC, MNC, cell, physical
+/// cell, channel, band, two bandwidths, area, RSRP, RSRQ, RSSI, SINR, CQI, power, level.
+pub(super) fn engineering(exec: &mut Exec<'_>, params: &Params) -> Outcome {
+    at_most(params, 1)?;
+    if name(params, 0)? != "SERVINGCELL" {
+        return Err(INCORRECT);
+    }
+    let line = match exec.state.network.serving() {
+        Some(home) => format!(
+            "+QENG: \"servingcell\",\"NOCONN\",\"LTE\",\"FDD\",{},{},{CELL:X},1,1300,3,5,5,{AREA:X},-91,-10,-61,18,12,-,38",
+            home.plmn.get(..3).unwrap_or_default(),
+            home.plmn.get(3..).unwrap_or_default()
+        ),
+        None if exec.state.functionality == 1 => "+QENG: \"servingcell\",\"SEARCH\"".to_owned(),
+        None => return Err(CmeError::OperationNotAllowed.into()),
+    };
+    exec.line(line);
+    Ok(())
+}
+
+/// The settings of AT+QNWPREFCFG that hosts use, as they leave the factory.
+pub(crate) fn preferences() -> Vec<(&'static str, String)> {
+    [
+        ("mode_pref", "AUTO"),
+        ("nr5g_disable_mode", "0"),
+        ("gw_band", "1:2:3:4:5:8:19"),
+        ("lte_band", "1:2:3:4:5:7:8:12:13:14:17:18:19:20:25:26:28:29:30:32:34:38:39:40:41:42:43:46:48:66:71"),
+        ("nsa_nr5g_band", "1:2:3:5:7:8:12:20:25:28:38:40:41:48:66:71:77:78:79"),
+        ("nr5g_band", "1:2:3:5:7:8:12:20:25:28:38:40:41:48:66:71:77:78:79"),
+        ("roam_pref", "255"),
+        ("ue_usage_setting", "1"),
+    ]
+    .map(|(name, value)| (name, value.to_owned()))
+    .into()
+}
+
+/// `+QNWPREFCFG=?`
+pub(super) fn test_preferences(exec: &mut Exec<'_>) -> Outcome {
+    for (name, value) in preferences() {
+        exec.line(match name {
+            "mode_pref" => "+QNWPREFCFG: \"mode_pref\",(AUTO,WCDMA,LTE,NR5G)".to_owned(),
+            "nr5g_disable_mode" => "+QNWPREFCFG: \"nr5g_disable_mode\",(0-2)".to_owned(),
+            "roam_pref" => "+QNWPREFCFG: \"roam_pref\",(1,3,255)".to_owned(),
+            "ue_usage_setting" => "+QNWPREFCFG: \"ue_usage_setting\",(0,1)".to_owned(),
+            bands => format!("+QNWPREFCFG: \"{bands}\",({value})"),
+        });
+    }
+    Ok(())
+}
+
+/// `+QNWPREFCFG=<name>[,<value>]`
+pub(super) fn write_preferences(exec: &mut Exec<'_>, params: &Params) -> Outcome {
+    at_most(params, 2)?;
+    let wanted = name(params, 0)?.to_ascii_lowercase();
+    let options = &mut exec.state.options;
+    let (known, value) = options.preferences.iter_mut().find(|(known, _)| *known == wanted).ok_or(INCORRECT)?;
+    if params.len() == 1 {
+        let line = format!("+QNWPREFCFG: \"{known}\",{value}");
+        exec.line(line);
+        return Ok(());
+    }
+    let text = params.text(1).and_then(|text| std::str::from_utf8(text).ok()).ok_or(INCORRECT)?;
+    let parts: Vec<&str> = text.split(':').collect();
+    let fits = match *known {
+        "mode_pref" => parts.iter().all(|mode| matches!(*mode, "AUTO" | "WCDMA" | "LTE" | "NR5G")),
+        "nr5g_disable_mode" => matches!(text, "0" | "1" | "2"),
+        "roam_pref" => matches!(text, "1" | "3" | "255"),
+        "ue_usage_setting" => matches!(text, "0" | "1"),
+        // Bands: a part of those that the module has.
+        bands => {
+            let all = preferences();
+            let all = all.iter().find(|(name, _)| *name == bands).map_or("", |(_, all)| all.as_str());
+            parts.iter().all(|band| all.split(':').any(|known| known == *band))
+        }
+    };
+    if !fits {
+        return Err(INCORRECT);
+    }
+    *value = text.to_owned();
+    Ok(())
+}
+
+/// `+QTEMP`: the sensors of a module at rest.
+pub(super) fn temperatures(exec: &mut Exec<'_>) -> Outcome {
+    for (sensor, degrees) in [
+        ("modem-lte-sub6-pa1", 31),
+        ("modem-lte-sub6-pa2", 31),
+        ("modem-mmw0", -273),
+        ("aoss-0-usr", 34),
+        ("cpuss-0-usr", 35),
+        ("mdmq6-0-usr", 34),
+        ("mdmss-0-usr", 35),
+    ] {
+        exec.line(format!("+QTEMP:\"{sensor}\",\"{degrees}\""));
+    }
+    Ok(())
+}
+
+/// `+QPOWD`
+pub(super) fn power_down(exec: &mut Exec<'_>) -> Outcome {
+    exec.next = Next::PowerDown;
+    Ok(())
+}
+
+/// `+QPOWD=<n>`: 0 at once, 1 in order. Here it is the same.
+pub(super) fn power_down_as(exec: &mut Exec<'_>, params: &Params) -> Outcome {
+    single(params, &[0, 1]).map_err(|_| Failure::Error)?;
+    power_down(exec)
+}

@@ -526,11 +526,8 @@ fn read_profile(
     let metadata = fields.next_tlv().map_err(NvramError::damaged)?;
     let metadata = metadata.ok_or_else(|| NvramError::damaged("a profile has no metadata"))?;
     // The package is executed anew, by the card that has installed it: what was passed over then is passed over now.
-    let demands = Demands {
-        uicc_capability: config.uicc_capability,
-        profile_version: config.profile_version,
-        memory: u32::MAX,
-    };
+    let demands =
+        Demands { uicc_capability: config.uicc_capability, profile_version: config.profile_version, memory: u32::MAX };
     let preinstalled = fields.clone().require(0x83).and_then(|flag| flag.as_bool()).map_err(NvramError::damaged)?;
     let mut profile = match preinstalled {
         true => Profile::of_package(metadata.raw(), package),

@@ -12,7 +12,7 @@ use rsp::crypto::{Curve, PrivateKey, sha256};
 use rsp::es10::notification::{NotificationEvent, NotificationMetadata};
 use rsp::es10::profiles::{ProfileClass, ProfileId};
 use rsp::tlv::{Reader, Tlv, TlvError, Writer};
-use rsp::{Aid, Eid, Iccid, Oid, Version};
+use rsp::{Aid, Eid, Iccid, Oid};
 use zeroize::Zeroizing;
 
 use crate::config::CardConfig;
@@ -530,13 +530,9 @@ fn read_profile(
     let mut fields = Reader::new(record);
     let metadata = fields.next_tlv().map_err(NvramError::damaged)?;
     let metadata = metadata.ok_or_else(|| NvramError::damaged("a profile has no metadata"))?;
-    // The package is executed anew: what a program of a later version makes of it is better than what an earlier one
-    // has made.
-    let demands = Demands {
-        uicc_capability: config.uicc_capability,
-        profile_version: Version::new(u8::MAX, u8::MAX, u8::MAX),
-        memory: u32::MAX,
-    };
+    // The package is executed anew, by the card that has installed it: what was passed over then is passed over now.
+    let demands =
+        Demands { uicc_capability: config.uicc_capability, profile_version: config.profile_version, memory: u32::MAX };
     let preinstalled = fields.clone().require(0x83).and_then(|flag| flag.as_bool()).map_err(NvramError::damaged)?;
     let mut profile = match preinstalled {
         true => Profile::of_package(metadata.raw(), package),

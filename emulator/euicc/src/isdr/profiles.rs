@@ -68,11 +68,12 @@ impl Euicc {
         let mut before_test = None;
         if let Some(current) = current {
             match (current.class(), target.class()) {
-                // SGP.22 v2.5 §3.2.1: after a test profile comes another one, or the profile that was there before.
+                // SGP.22 v2.5 §5.7.16: after a test profile comes another one, or the profile that was there before, and
+                // nothing else: with nothing before, the test profile has to be disabled first.
                 (ProfileClass::Test, ProfileClass::Test) => {}
                 (ProfileClass::Test, _) => {
                     let before = self.store.before_test();
-                    if before.is_some_and(|before| before.iccid() != target.iccid()) {
+                    if before.is_none_or(|before| before.iccid() != target.iccid()) {
                         return Ok(EnableResult::WrongProfileReenabling);
                     }
                 }

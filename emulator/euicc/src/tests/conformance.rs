@@ -199,6 +199,18 @@ const CHOICES: &[(&str, &str)] = &[
         "While a switch is marked",
         "another switch and a memory reset are answered by catBusy, deletion of a profile in it by profileNotInDisabledState; everything else works",
     ),
+    (
+        "Events of test profiles",
+        "are notified as their metadata want it; SGP.22 v3.1 §2.4.5.3 forbids it, and no public source tells it of v2.5",
+    ),
+    (
+        "A test profile is enabled, and nothing was enabled before it",
+        "an operational or provisioning profile is answered by wrongProfileReenabling: the test profile has to be disabled first",
+    ),
+    (
+        "A profile with PPR1 beside an installed operational one",
+        "is installed: that rule is for the LPA (§3.1.3), the card checks the rules authorisation table",
+    ),
     ("The notification list is full (256)", "the oldest one goes"),
 ];
 

@@ -11,6 +11,7 @@ use rsp::crypto::{Curve, Random, SeededRandom};
 use rsp::es10::notification::encode_remove_request;
 use rsp::es10::profiles::ProfileState;
 use rsp::ids::from_hex;
+use rsp::tlv::Writer;
 
 use super::lab::*;
 use crate::nvram::{LAYOUT, Nvram, NvramError, StorageBackend};
@@ -606,6 +607,65 @@ fn no_second_cut_tears_the_card_either() {
         }
     }
     assert!(cuts > 50, "{cuts}");
+}
+
+/// A card whose enabled profile has a global PIN, 1234, with three tries.
+fn with_pin() -> CardConfig {
+    static CONFIG: OnceLock<CardConfig> = OnceLock::new();
+    let make = || {
+        let mut config = config(&[Curve::P256]);
+        let mut elements = elements(A);
+        let pin = element(0xA2, true, 9, |w| {
+            let pin = |w: Writer| w.put(0x80, &[0x01]).put(0x81, b"1234\xFF\xFF\xFF\xFF");
+            w.nested(0xA1, |w| w.nested(0xA0, |w| w.nested(0x30, pin)))
+        });
+        elements.insert(2, pin);
+        let profile = crate::PreinstalledProfile::new(&metadata(A).encode(), &elements.concat(), true).unwrap();
+        config.preinstalled.push(profile);
+        config
+    };
+    CONFIG.get_or_init(make).clone()
+}
+
+#[test]
+fn the_tries_of_a_pin_never_come_back() {
+    // proves: Durable - after a cut at any write the card is as before or as after, and what the host was told is true
+    const VERIFY_NOTHING: [u8; 4] = [0x00, 0x20, 0x00, 0x01];
+    let wrong = [&[0x00, 0x20, 0x00, 0x01, 0x08][..], b"0000\xFF\xFF\xFF\xFF"].concat();
+    let open = |flash: &Flash| -> Euicc {
+        let nvram = Nvram::backend(flash.clone()).unwrap();
+        let mut card = Euicc::open(with_pin(), Box::new(SeededRandom::new(7, "card")), nvram).unwrap();
+        card.reset();
+        card
+    };
+    let flash = Flash::default();
+    let mut card = open(&flash);
+    if card.transmit(&VERIFY_NOTHING, NOW) != [0x63, 0xC3] {
+        eprintln!("skipped: the profile's PIN is not there");
+        return;
+    }
+    drop(card);
+    let content = flash.with(|state| state.content.clone());
+    for (number, fate) in (0..).flat_map(|n| (0..4).map(move |fate| (n, fate))) {
+        let flash = Flash::holding(&content);
+        let mut card = open(&flash);
+        flash.with(|state| state.left = Some(number));
+        let told = card.transmit(&wrong, NOW);
+        assert!(told == [0x63, 0xC2] || told == [0x65, 0x81], "{told:02X?}");
+        if told == [0x63, 0xC2] && fate == 0 && flash.with(|state| state.left) != Some(0) {
+            assert!(number > 3);
+            break;
+        }
+        let mut fate = match fate {
+            0 => Fate::AllKept,
+            1 => Fate::AllLost,
+            _ => Fate::Any(SeededRandom::new(number * 4 + fate, "PIN")),
+        };
+        let left = flash.after_cut(&mut fate);
+        drop(card);
+        let kept = open(&Flash::holding(&left)).transmit(&VERIFY_NOTHING, NOW);
+        assert!(kept == [0x63, 0xC2] || (kept == [0x63, 0xC3] && told == [0x65, 0x81]), "{number}: {kept:02X?}");
+    }
 }
 
 #[test]

@@ -300,6 +300,7 @@ fn test_profiles_give_way_to_what_was_before() {
     // With nothing before, nothing comes back.
     let mut lab = lab_with(&[(B, ProfileClass::Test, &[], false), (C, OPERATIONAL, &[], false)]);
     assert_eq!(enable(&mut lab, B), 0);
+    assert_eq!(enable(&mut lab, C), 4);
     assert_eq!(disable(&mut lab, B), 0);
     assert_eq!(profiles(&lab), [B, C]);
     // What was before is deleted meanwhile.

@@ -251,7 +251,7 @@ proptest! {
                 _ if !present[index] => (1, 0),
                 Operation::Enable(_) if enabled == Some(index) => (2, 0),
                 Operation::Enable(target) => match enabled {
-                    Some(current) if is_test(current) && !is_test(target) && before_test.is_some_and(|b| b != target) => (4, 0),
+                    Some(current) if is_test(current) && !is_test(target) && before_test != Some(target) => (4, 0),
                     Some(current) if has_rule(current, 1) && PROFILES[target].1 == ProfileClass::Operational => (3, 0),
                     current => {
                         before_test = if is_test(target) { current.or(before_test) } else { None };

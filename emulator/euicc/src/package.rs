@@ -80,12 +80,28 @@ pub(crate) struct Demands {
 pub(crate) struct Package {
     bytes: Zeroizing<Vec<u8>>,
     pub(crate) files: Files,
+    /// The numbers of the elements that were passed over.
+    passed_over: Vec<u16>,
 }
+
+/// How many elements that were passed over are told of: the result is one notification among others.
+const MOST_STATUSES: usize = 32;
 
 impl Package {
     /// The memory it takes: what its files take, and at least as much as it was itself.
     pub(crate) fn memory(&self) -> usize {
         self.bytes.len().max(self.files.image().size())
+    }
+
+    /// What the interpreter answers to the package: that all is well, or which elements it does not support and has
+    /// passed over (SAIP §8.1.1).
+    pub(crate) fn response(&self) -> EuiccResponse {
+        if self.passed_over.is_empty() {
+            return EuiccResponse::ok();
+        }
+        let status = |number: &u16| PeStatus::new(PeStatus::PE_NOT_SUPPORTED, Some(*number));
+        let pe_status = self.passed_over.iter().take(MOST_STATUSES).map(status).collect();
+        EuiccResponse { pe_status, aborted: false, message: None }
     }
 }
 
@@ -102,6 +118,7 @@ pub(crate) struct Interpreter {
     metadata: StoreMetadata,
     demands: Demands,
     installer: Installer,
+    passed_over: Vec<u16>,
     package: Zeroizing<Vec<u8>>,
     /// Where the first element that is not whole yet begins.
     whole: usize,
@@ -129,7 +146,8 @@ impl Interpreter {
         let package = Zeroizing::new(Vec::with_capacity(capacity));
         let most = (demands.memory as usize).saturating_sub(memory_needed(0, &metadata) as usize);
         let installer = Installer::new(demands.uicc_capability, demands.profile_version.0[0], most);
-        Interpreter { metadata, demands, installer, package, whole: 0, state: State::BeforeHeader }
+        let passed_over = Vec::new();
+        Interpreter { metadata, demands, installer, passed_over, package, whole: 0, state: State::BeforeHeader }
     }
 
     /// For a package that the card's maker answers for.
@@ -147,8 +165,13 @@ impl Interpreter {
             match saip::split(&self.package[self.whole..]).next() {
                 Some(Ok(element)) => {
                     let (state, wanted) = check_element(&element, self.state, &self.metadata, &self.demands)?;
-                    if wanted == Wanted::Yes {
-                        self.installer.execute(&element).map_err(|status| refused(status, &element))?;
+                    match wanted {
+                        Wanted::Yes => {
+                            self.installer.execute(&element).map_err(|status| refused(status, &element))?;
+                        }
+                        Wanted::PassedOver => {
+                            self.passed_over.extend(element.header().map(|header| header.identification));
+                        }
                     }
                     self.state = state;
                     self.whole += element.raw().len();
@@ -182,7 +205,8 @@ impl Interpreter {
                 }
             }
         }
-        Ok(Package { bytes: self.package, files: Files::new(self.installer.finish()) })
+        let files = Files::new(self.installer.finish());
+        Ok(Package { bytes: self.package, files, passed_over: self.passed_over })
     }
 
     fn check_memory(&self, more: usize) -> Result<(), Failure> {

@@ -10,7 +10,6 @@ use rsp::es10::download::{
     PrepareDownloadResponse, ProfileInstallationResult, ProfileInstallationResultData,
 };
 use rsp::es10::notification::{NotificationEvent, NotificationMetadata};
-use rsp::saip::EuiccResponse;
 use rsp::{Iccid, Oid};
 
 use super::{auth, signature_element};
@@ -161,7 +160,8 @@ impl Euicc {
         profile.aid = self.store.free_aid();
         let iccid = profile.iccid();
         let result = ResultOf::session(&session, smdp_oid(&session), Some(iccid));
-        let outcome = FinalResult::Success { aid: profile.aid.clone(), simple_response: EuiccResponse::ok().encode() };
+        let outcome =
+            FinalResult::Success { aid: profile.aid.clone(), simple_response: profile.package.response().encode() };
         let result = self.installation_result(result, outcome)?;
         let response = result.signed.clone();
         // SGP.22 v2.5 §3.5: whoever else wants to know of installations gets a notification of his own.

@@ -697,10 +697,15 @@ fn elements_that_the_card_does_not_know() {
     let unsupported = |number| (AT_ELEMENT, Some((PeStatus::PE_NOT_SUPPORTED, Some(number))));
     for tag in [0xABu32, 0xBE, 0xBF1F, 0xBF7A, 0xA9] {
         assert_eq!(failure_of_elements(&changed(|e| e.insert(2, element(tag, true, 77, |w| w)))), unsupported(77));
-        // Not mandated, it is passed over.
+        // Not mandated, it is passed over, and the result says so.
         let order =
             Order { package: changed(|e| e.insert(2, element(tag, false, 77, |w| w))).concat(), ..order(ICCID) };
-        Lab::new(Curve::P256).install(&order);
+        let FinalResult::Success { simple_response, .. } = Lab::new(Curve::P256).download(&order).final_result else {
+            panic!("not installed");
+        };
+        let response = EuiccResponse::parse(&simple_response).unwrap();
+        assert!(!response.aborted);
+        assert_eq!(response.pe_status, [PeStatus::new(PeStatus::PE_NOT_SUPPORTED, Some(77))]);
     }
 }
 

@@ -705,6 +705,8 @@ fn another_profile_begins_anew() {
         &[
             (&select_usim(), "9000"),
             (PIN1, "9000"),
+            ("0020008108 33333333FFFFFFFF", "63C2"),
+            ("00D6850001 01", "6982"),
             ("00B0870009", "0809101000000010109000"),
             ("00A4000C026F07", "9000"),
         ],
@@ -712,7 +714,8 @@ fn another_profile_begins_anew() {
     assert_eq!(lab.hex("BF3111A00C5A0A988842070011713618F1810100"), "BF3103800100");
     script(&mut lab.card, &[("00B0000001", "6986"), ("0020000100", "6A88"), ("00A4000C022FE2", "9000")]);
     assert_eq!(lab.hex("BF3111A00C5A0A988842070011713618F0810100"), "BF3103800100");
-    script(&mut lab.card, &[(&select_usim(), "9000"), ("00B0870009", "6982"), (PIN1, "9000")]);
+    // What has changed on the first one is kept while it was disabled; what was verified is not.
+    script(&mut lab.card, &[(&select_usim(), "9000"), ("00B0870009", "6982"), ("0020008100", "63C2"), (PIN1, "9000")]);
     assert_eq!(lab.hex("BF3211A00C5A0A988842070011713618F0810100"), "BF3203800100");
     script(&mut lab.card, &[("00B0000001", "6986"), ("00A4000C022FE2", "6A82"), ("0020000100", "6A88")]);
 }

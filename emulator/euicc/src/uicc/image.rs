@@ -202,7 +202,8 @@ impl Image {
 
     /// The file at a path of the package: from the MF, applications by their temporary identifiers.
     pub(super) fn by_package_path(&self, path: &[u8]) -> Option<FileRef> {
-        if !path.len().is_multiple_of(2) || self.files.is_empty() {
+        // SAIP annex D: a path has at most 8 bytes.
+        if !path.len().is_multiple_of(2) || path.len() > 8 || self.files.is_empty() {
             return None;
         }
         let mut ids = path.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]])).peekable();

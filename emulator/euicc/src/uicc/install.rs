@@ -44,8 +44,8 @@ impl From<AkaError> for Status {
     }
 }
 
-/// How many files a profile may have.
-const MOST_FILES: usize = 4096;
+/// How many files a profile may have; those of TS.48 have 259.
+const MOST_FILES: usize = 1024;
 
 /// The largest file.
 const LARGEST_FILE: usize = 0xFFFF;

@@ -45,6 +45,10 @@ enum Command {
     Explain(ExplainArgs),
     /// Wire up a lab and keep it running until Ctrl-C
     Up(crate::up::UpArgs),
+    /// Run the SM-DP+ alone, with its management API, until Ctrl-C
+    Smdp(crate::smdp_cmd::SmdpArgs),
+    /// Orders of an SM-DP+ that `esimlab smdp` runs
+    Order(crate::smdp_cmd::OrderArgs),
     /// Measure
     #[command(subcommand)]
     Bench(crate::bench::BenchCommand),
@@ -168,6 +172,8 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check(&args.paths),
         Command::Explain(args) => explain_command(&args.scenarios),
         Command::Up(args) => crate::up::run(&args),
+        Command::Smdp(args) => crate::smdp_cmd::run(&args),
+        Command::Order(args) => crate::smdp_cmd::order(&args),
         Command::Bench(command) => crate::bench::run(&command),
         Command::Models => models(),
         Command::Pki(PkiCommand::New { folder }) => new_pki(&folder),

@@ -10,5 +10,6 @@ pub mod lab;
 pub mod report;
 pub mod runner;
 pub mod scenario;
+pub mod smdp_cmd;
 pub mod timeline;
 pub mod up;

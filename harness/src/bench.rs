@@ -27,6 +27,8 @@ use crate::timeline::{Direction, Kind};
 pub enum BenchCommand {
     /// Time whole downloads: LPA process, terminal, TLS, server and card
     Download(DownloadArgs),
+    /// Load the SM-DP+ with many cards: downloads per second, latency, processor time
+    Smdp(crate::bench_smdp::SmdpBenchArgs),
 }
 
 /// The arguments of `esimlab bench download`.
@@ -50,7 +52,10 @@ const SEGMENT: usize = 120;
 
 /// Runs a benchmark.
 pub(crate) fn run(command: &BenchCommand) -> Result<u8, Abort> {
-    let BenchCommand::Download(args) = command;
+    let args = match command {
+        BenchCommand::Download(args) => args,
+        BenchCommand::Smdp(args) => return crate::bench_smdp::run(args),
+    };
     let program = std::env::current_exe().map_err(|error| Abort::lab(format!("cannot find this program: {error}")))?;
     let runtime = runtime()?;
     let mut text = String::new();

@@ -5,7 +5,9 @@
 //! expects; the reports print the verdicts.
 
 pub mod bench;
+pub mod bench_smdp;
 pub mod cli;
+pub mod fleet;
 pub mod lab;
 pub mod report;
 pub mod runner;

@@ -31,6 +31,8 @@ pub enum BenchCommand {
     Card(crate::bench_card::CardArgs),
     /// Time round trips on the modem's terminal, and a fleet of modems
     At(crate::bench_at::AtArgs),
+    /// Load the SM-DP+ with many cards: downloads per second, latency, processor time
+    Smdp(crate::bench_smdp::SmdpBenchArgs),
 }
 
 /// The arguments of `esimlab bench download`.
@@ -58,6 +60,7 @@ pub(crate) fn run(command: &BenchCommand) -> Result<u8, Abort> {
         BenchCommand::Download(args) => args,
         BenchCommand::Card(args) => return crate::bench_card::run(args),
         BenchCommand::At(args) => return crate::bench_at::run(args),
+        BenchCommand::Smdp(args) => return crate::bench_smdp::run(args),
     };
     let program = std::env::current_exe().map_err(|error| Abort::lab(format!("cannot find this program: {error}")))?;
     let runtime = runtime()?;

@@ -51,6 +51,10 @@ enum Command {
     Schema(SchemaArgs),
     /// Wire up a lab and keep it running until Ctrl-C
     Up(crate::up::UpArgs),
+    /// Run the SM-DP+ alone, with its management API, until Ctrl-C
+    Smdp(crate::smdp_cmd::SmdpArgs),
+    /// Orders of an SM-DP+ that `esimlab smdp` runs
+    Order(crate::smdp_cmd::OrderArgs),
     /// Measure how long things take, beside the bare cost of what they are made of
     #[command(subcommand)]
     Bench(crate::bench::BenchCommand),
@@ -217,6 +221,8 @@ pub fn main() -> ExitCode {
             Ok(exit::PASSED)
         }
         Command::Up(args) => crate::up::run(&args),
+        Command::Smdp(args) => crate::smdp_cmd::run(&args),
+        Command::Order(args) => crate::smdp_cmd::order(&args),
         Command::Bench(command) => crate::bench::run(&command),
         Command::Models => models(),
         Command::Cards => cards(),

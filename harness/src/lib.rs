@@ -7,12 +7,15 @@
 pub mod bench;
 pub mod bench_at;
 pub mod bench_card;
+pub mod bench_smdp;
 pub mod cli;
+pub mod fleet;
 pub mod lab;
 mod profile;
 pub mod report;
 pub mod runner;
 pub mod scenario;
 pub mod schema;
+pub mod smdp_cmd;
 pub mod timeline;
 pub mod up;

@@ -192,7 +192,7 @@ fn read_card(name: &str) -> Result<CardSpec, Abort> {
 }
 
 /// Loads the folder, or fills it when there is nothing in it.
-fn open_pki(folder: &Path, curve: Curve, eid: Option<Eid>) -> Result<Pki, Abort> {
+pub(crate) fn open_pki(folder: &Path, curve: Curve, eid: Option<Eid>) -> Result<Pki, Abort> {
     let is_new = match std::fs::read_dir(folder) {
         Ok(mut entries) => entries.next().is_none(),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => true,

@@ -6,6 +6,7 @@
 //! - [`smds`]: an SM-DS, the events that wait for cards.
 //! - [`status`]: what it answers when it refuses.
 //! - [`store`]: orders in a file that outlives the server.
+//! - [`manage`]: orders, sessions, faults and metrics for whoever runs the server.
 //! - [`front`]: ES9+ over HTTPS, with faults on demand.
 //!
 //! An ES9+ request comes in at the front, is performed by the server, and a response or a status goes out. Time and
@@ -13,6 +14,7 @@
 
 mod binding;
 pub mod front;
+pub mod manage;
 pub mod order;
 pub mod profile;
 pub mod server;

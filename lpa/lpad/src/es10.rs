@@ -160,6 +160,11 @@ impl<L: ApduLink> Card<L> {
         Card { link, segment: usize::from(segment.max(1)) }
     }
 
+    /// The link, when the card is not needed any more.
+    pub fn into_link(self) -> L {
+        self.link
+    }
+
     /// The link.
     pub fn link_mut(&mut self) -> &mut L {
         &mut self.link

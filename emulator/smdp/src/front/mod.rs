@@ -40,6 +40,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_openssl::SslStream;
 
 pub use client::ClientOptions;
+pub(crate) use es2::timestamp;
 pub use fault::{Action, Armed, Fault, FaultError, FaultSpec, SegmentPart, TlsFlaw};
 pub use json::Function;
 pub use observe::{Exchange, FaultFired, Observer, Unobserved};
@@ -436,20 +437,8 @@ impl Handle {
         self.0.with_smdp(act).await
     }
 
-    pub(crate) async fn release(&self, id: crate::order::OrderId) -> Result<(), StatusError> {
-        self.0
-            .with_smdp(|smdp, now| {
-                smdp.set_order_state(id, crate::order::OrderState::Released, "released by hand", now);
-            })
-            .await
-    }
-
     pub(crate) fn faults(&self) -> &Faults {
         &self.0.faults
-    }
-
-    pub(crate) fn now(&self) -> i64 {
-        (self.0.options.clock)()
     }
 }
 

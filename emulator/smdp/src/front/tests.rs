@@ -17,6 +17,9 @@ use crate::order::OrderState;
 use crate::server::{AuthenticateClientOk, BoundProfilePackageOk, InitiateAuthenticationOk};
 use crate::testing::*;
 
+mod conformance;
+mod peers;
+
 /// What an observer was told, as lines.
 #[derive(Default)]
 struct Notebook {
@@ -67,21 +70,25 @@ struct Lab {
 
 impl Lab {
     fn start(curve: Curve, faults: Vec<Fault>) -> Self {
+        let tls = identity(pki().tls(curve).unwrap());
+        Lab::serving(curve, smdp_with_order(), &tls, |options| options.faults = faults)
+    }
+
+    fn serving(curve: Curve, smdp: Smdp, tls: &Identity, change: impl FnOnce(&mut Options)) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let notebook = Arc::new(Notebook::default());
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let smdp = Arc::new(Mutex::new(smdp_with_order()));
-        let options = Options {
+        let smdp = Arc::new(Mutex::new(smdp));
+        let mut options = Options {
             clock: Arc::new(|| NOW),
             observer: notebook.clone(),
-            faults,
             body_limit: 64 * 1024,
             ..Options::default()
         };
-        let tls = identity(pki().tls(curve).unwrap());
+        change(&mut options);
         let server = {
             let _entered = runtime.enter();
-            Server::start(listener, smdp, &tls, options).unwrap()
+            Server::start(listener, smdp, tls, options).unwrap()
         };
         Lab { server: Some(server), notebook, curve, runtime }
     }
@@ -97,19 +104,25 @@ impl Lab {
     }
 
     fn handshake(&self, highest: SslVersion) -> Result<Client, HandshakeError<StdStream>> {
-        let mut store = X509StoreBuilder::new().unwrap();
-        store.add_cert(X509::from_der(pki().ci(self.curve).unwrap().der()).unwrap()).unwrap();
-        let mut builder = SslConnector::builder(SslMethod::tls_client()).unwrap();
-        builder.set_cert_store(store.build());
-        builder.verify_param_mut().set_time(NOW);
-        builder.set_max_proto_version(Some(highest)).unwrap();
-        builder.set_groups_list("brainpoolP256r1:P-256").unwrap();
+        let builder = connector(pki().ci(self.curve).unwrap(), highest);
         builder.build().connect("localhost", self.tcp()).map(|stream| Client { stream })
     }
 
     fn connect(&self) -> Client {
         self.handshake(SslVersion::TLS1_3).unwrap()
     }
+}
+
+/// A client that trusts a CI.
+fn connector(ci: &Certificate, highest: SslVersion) -> openssl::ssl::SslConnectorBuilder {
+    let mut store = X509StoreBuilder::new().unwrap();
+    store.add_cert(X509::from_der(ci.der()).unwrap()).unwrap();
+    let mut builder = SslConnector::builder(SslMethod::tls_client()).unwrap();
+    builder.set_cert_store(store.build());
+    builder.verify_param_mut().set_time(NOW);
+    builder.set_max_proto_version(Some(highest)).unwrap();
+    builder.set_groups_list("brainpoolP256r1:P-256").unwrap();
+    builder
 }
 
 #[derive(Debug)]

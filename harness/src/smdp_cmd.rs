@@ -1,0 +1,826 @@
+//! `esimlab smdp`: the SM-DP+ alone, for people who bring their own modem and LPA; and `esimlab order`, which talks to
+//! one that runs.
+//!
+//! Configuration and certificates → SM-DP+ (and SM-DS, where one is configured) with its orders from the store →
+//! fronts and management API → a signal → what is under way is finished.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use pki::{CertificateSpec, Pki, PkiSpec};
+use qrcode::QrCode;
+use qrcode::render::unicode::Dense1x2;
+use rsp::cert::Certificate;
+use rsp::crypto::{Curve, PrivateKey, Random, SystemRandom};
+use rsp::ids::to_hex;
+use rsp::{Eid, Oid};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use smdp::front::{ClientOptions, FaultSpec, TlsFlaw};
+use smdp::manage::{ManageOptions, ManageServer, Watch, code_as_png, code_as_svg};
+use smdp::profile::ProfileSpec;
+use smdp::server::ProfileType;
+use smdp::smds::DsCredentials;
+use smdp::{
+    Credentials, Identity, OrderSpec, OrderState, Profile, Server, Smdp, SmdpConfig, Smds, SmdsConfig, SmdsServer,
+    Store,
+};
+
+use crate::cli::{Abort, ended_from_outside, runtime};
+use crate::lab::system_time;
+use crate::runner::result::exit;
+
+/// How long a server that is to end waits for what is under way.
+const LAST_WORDS: Duration = Duration::from_secs(10);
+
+/// The arguments of `esimlab smdp`.
+#[derive(Debug, Args)]
+pub struct SmdpArgs {
+    /// What the server is and what it has: a TOML file
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Where it listens
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8443")]
+    listen: SocketAddr,
+
+    /// Where the management API listens, on loopback
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0")]
+    manage: SocketAddr,
+
+    /// The host name it answers to, as it stands in activation codes; the listening address when not given
+    #[arg(long, value_name = "HOST[:PORT]")]
+    host: Option<String>,
+
+    /// Certificates and keys: a folder laid out like SGP.26. One that is empty or not there is filled with new ones
+    #[arg(long, value_name = "DIR")]
+    pki: Option<PathBuf>,
+
+    /// The curve of the TLS certificate; on both, where the folder has them, cards are served
+    #[arg(long, value_name = "CURVE", default_value = "p256", value_parser = crate::up::parse_curve)]
+    curve: Curve,
+
+    /// Keep the orders in this file
+    #[arg(long, value_name = "FILE")]
+    state: Option<PathBuf>,
+
+    /// The file that tells `esimlab order` where the management API is, and its token
+    #[arg(long, value_name = "FILE")]
+    control: Option<PathBuf>,
+
+    /// Print one line of JSON when all is ready, and nothing else
+    #[arg(long)]
+    json: bool,
+
+    /// Print what happens, as it happens, to standard error
+    #[arg(short, long)]
+    verbose: bool,
+}
+
+/// The configuration file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+struct Config {
+    /// Other names that the server answers to.
+    aliases: Vec<String>,
+    session_lifetime: Option<i64>,
+    max_sessions: Option<usize>,
+    max_wrong_codes: Option<u32>,
+    max_attempts: Option<u32>,
+    replace_session_keys: Option<bool>,
+    rebind: Option<bool>,
+    eligibility: Option<bool>,
+    /// Profiles beside the built-in ones.
+    profiles: BTreeMap<String, ProfileSpec>,
+    #[serde(rename = "order")]
+    orders: Vec<OrderConfig>,
+    #[serde(rename = "fault")]
+    faults: Vec<FaultSpec>,
+    es2plus: Es2Config,
+    smds: Option<SmdsFile>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct OrderConfig {
+    profile: String,
+    #[serde(default)]
+    number: u32,
+    #[serde(default)]
+    matching_id: Option<String>,
+    #[serde(default)]
+    eid: Option<String>,
+    #[serde(default)]
+    confirmation_code: Option<String>,
+    #[serde(default)]
+    state: OrderState,
+    #[serde(default)]
+    expires: Option<i64>,
+    #[serde(default)]
+    max_attempts: Option<u32>,
+    #[serde(default)]
+    replace_session_keys: Option<bool>,
+    #[serde(default)]
+    owner: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+struct Es2Config {
+    /// Whether operators have to show a client certificate of the lab's CIs.
+    client_certificate: bool,
+    /// Files with more CIs for client certificates.
+    client_ca: Vec<PathBuf>,
+    /// The operator that is told of the progress of downloads: host and port.
+    operator: Option<String>,
+    /// What can be ordered by type.
+    types: BTreeMap<String, TypeConfig>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct TypeConfig {
+    profile: String,
+    #[serde(default)]
+    owner: Option<String>,
+    #[serde(default)]
+    stock: Option<u32>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct SmdsFile {
+    listen: SocketAddr,
+    #[serde(default)]
+    host: Option<String>,
+    /// The root SM-DS, when this is an alternative one.
+    #[serde(default)]
+    root: Option<String>,
+}
+
+/// Where the management API is, for `esimlab order`.
+#[derive(Debug, Serialize, Deserialize)]
+struct Control {
+    url: String,
+    token: String,
+}
+
+/// The file for both sides when none is given: in a folder that only this user can enter.
+fn default_control() -> PathBuf {
+    match std::env::var_os("XDG_RUNTIME_DIR").filter(|folder| !folder.is_empty()) {
+        Some(folder) => PathBuf::from(folder).join("esimlab-smdp.json"),
+        None => {
+            let user = rustix::process::getuid().as_raw();
+            std::env::temp_dir().join(format!("esimlab-{user}")).join("smdp.json")
+        }
+    }
+}
+
+fn usage(error: impl std::fmt::Display) -> Abort {
+    Abort::usage(error.to_string())
+}
+
+fn lab(error: impl std::fmt::Display) -> Abort {
+    Abort::lab(error.to_string())
+}
+
+/// Runs `esimlab smdp` until it is ended.
+pub(crate) fn run(args: &SmdpArgs) -> Result<u8, Abort> {
+    let config = match &args.config {
+        None => Config::default(),
+        Some(path) => {
+            let text = std::fs::read_to_string(path)
+                .map_err(|error| Abort::usage(format!("cannot read {}: {error}", path.display())))?;
+            toml::from_str(&text).map_err(|error| Abort::usage(format!("{}: {error}", path.display())))?
+        }
+    };
+    let pki = match &args.pki {
+        Some(folder) => crate::up::open_pki(folder, args.curve, None)?,
+        None => Pki::generate(&PkiSpec::default(), &mut SystemRandom, system_time()).map_err(lab)?,
+    };
+    runtime()?.block_on(serve(args, config, &pki))
+}
+
+async fn serve(args: &SmdpArgs, config: Config, pki: &Pki) -> Result<u8, Abort> {
+    let now = system_time();
+    let listener = TcpListener::bind(args.listen)
+        .map_err(|error| Abort::usage(format!("cannot listen on {}: {error}", args.listen)))?;
+    let listening = listener.local_addr().map_err(lab)?;
+    let address = address(args.host.as_deref(), listening);
+    let host = host_of(&address).to_owned();
+    let tls = tls_identity(pki, args.curve, &host, listening.ip(), now)?;
+
+    let mut catalog = smdp::profile::built_in();
+    catalog.extend(config.profiles.clone());
+    let (store, records) = match &args.state {
+        None => (None, Vec::new()),
+        Some(path) => {
+            let (store, records) =
+                Store::open(path).map_err(|error| Abort::usage(format!("{}: {error}", path.display())))?;
+            (Some(Arc::new(store)), records)
+        }
+    };
+    let mut server = Smdp::new(settings(&config, &catalog, pki, &address)?, Box::new(SystemRandom)).map_err(lab)?;
+    let found = !records.is_empty();
+    server.restore(records).map_err(usage)?;
+    // The orders of the configuration are taken once; those in the store are the truth afterwards.
+    if !found {
+        for order in &config.orders {
+            let spec = order_spec(order, &catalog)?;
+            server.add_order(spec, now).map_err(|error| Abort::usage(format!("an order: {error}")))?;
+        }
+    }
+    if let Some(store) = &store {
+        server.keep_changes();
+        let ticket = store.keep(server.drain_changes());
+        ticket.await.map_err(lab)?.map_err(lab)?;
+    }
+    server.drain_events();
+
+    let watch = Arc::new(Watch::default());
+    let cis: Vec<Certificate> = pki.curves().filter_map(|curve| pki.ci(curve).ok().cloned()).collect();
+    let client = ClientOptions {
+        trust: cis.clone(),
+        identity: Some(tls.clone()),
+        requester: server.config().oid.to_string(),
+        ..ClientOptions::default()
+    };
+    let mut client_ca = Vec::new();
+    if config.es2plus.client_certificate || !config.es2plus.client_ca.is_empty() {
+        client_ca.clone_from(&cis);
+        for path in &config.es2plus.client_ca {
+            let told = |error: &dyn std::fmt::Display| Abort::usage(format!("{}: {error}", path.display()));
+            let bytes = std::fs::read(path).map_err(|error| told(&error))?;
+            client_ca.push(Certificate::from_pem_or_der(&bytes).map_err(|error| told(&error))?);
+        }
+    }
+    let faults = config.faults.iter().map(FaultSpec::fault).collect::<Result<Vec<_>, _>>().map_err(usage)?;
+    let options = smdp::front::Options {
+        observer: watch.clone(),
+        faults,
+        flawed: flawed(pki, args.curve, &host, now),
+        store,
+        client_ca,
+        client: client.clone(),
+        operator: config.es2plus.operator.clone(),
+        ..smdp::front::Options::default()
+    };
+    let orders = server.orders().len();
+    let server = Server::start(listener, Arc::new(Mutex::new(server)), &tls, options).map_err(lab)?;
+    let smds = config.smds.as_ref().map(|file| start_smds(file, pki, args.curve, client, now)).transpose()?;
+
+    let manage = TcpListener::bind(args.manage)
+        .map_err(|error| Abort::usage(format!("cannot listen on {}: {error}", args.manage)))?;
+    let mut token = [0; 24];
+    SystemRandom.fill(&mut token);
+    let token = to_hex(&token);
+    let manage_options =
+        ManageOptions { token: token.clone(), address: address.clone(), catalog, watch: watch.clone() };
+    let manage = ManageServer::start(manage, &server, manage_options).map_err(usage)?;
+    let control = Control { url: format!("http://{}", manage.address()), token };
+    let control_path = args.control.clone().unwrap_or_else(default_control);
+    let control_file = ControlFile::write(&control_path, &control)?;
+    let folder = tempfile::Builder::new().prefix("esimlab-smdp-").tempdir().map_err(lab)?;
+    let ci = folder.path().join("ci.pem");
+    let pem: Vec<String> = cis.iter().map(Certificate::to_pem).collect();
+    std::fs::write(&ci, pem.concat()).map_err(lab)?;
+
+    let ready = Ready { args, address: &address, listening, control: &control, control_path: &control_path, ci: &ci };
+    let text = ready.text(orders, smds.as_ref().map(|(_, address)| address.as_str()));
+    // The reader may be gone at once: the server stays for whoever has read it.
+    let _ = std::io::stdout().write_all(text.as_bytes()).and_then(|()| std::io::stdout().flush());
+    if args.verbose {
+        let mut seen = watch.subscribe();
+        tokio::select! {
+            _ = ended_from_outside() => {}
+            () = async {
+                while let Ok(event) = seen.recv().await {
+                    let _ = writeln!(std::io::stderr(), "{event}");
+                }
+            } => {}
+        }
+    } else {
+        ended_from_outside().await;
+    }
+    drop(control_file);
+    drop(manage);
+    if let Some((smds, _)) = smds {
+        smds.shut_down(LAST_WORDS).await;
+    }
+    server.shut_down(LAST_WORDS).await;
+    Ok(exit::PASSED)
+}
+
+/// The address in activation codes: what was given, with the port unless that is the usual one.
+fn address(host: Option<&str>, listening: SocketAddr) -> String {
+    let ip = match listening.ip() {
+        // What listens everywhere is here too.
+        ip if ip.is_unspecified() => "localhost".to_owned(),
+        IpAddr::V6(ip) => format!("[{ip}]"),
+        ip => ip.to_string(),
+    };
+    match host {
+        None => format!("{ip}:{}", listening.port()),
+        Some(host) if host.contains(':') || listening.port() == 443 => host.to_owned(),
+        Some(host) => format!("{host}:{}", listening.port()),
+    }
+}
+
+fn host_of(address: &str) -> &str {
+    match address.rsplit_once(':') {
+        Some((host, _)) => host.trim_start_matches('[').trim_end_matches(']'),
+        None => address,
+    }
+}
+
+fn identity(identity: &pki::Identity) -> Identity {
+    Identity { certificate: identity.certificate.clone(), key: identity.key.clone() }
+}
+
+/// The TLS certificate: one for this host where the CI's key is at hand, else the one in the folder.
+fn tls_identity(pki: &Pki, curve: Curve, host: &str, ip: IpAddr, now: i64) -> Result<Identity, Abort> {
+    if pki.ci_key(curve).is_err() {
+        return pki.tls(curve).map(identity).map_err(usage);
+    }
+    let mut names = vec![host.to_owned()];
+    for name in ["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned(), ip.to_string()] {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    pki.issue_tls(curve, &names, &mut SystemRandom, now).map(|made| identity(&made)).map_err(usage)
+}
+
+/// The certificates that faults put in the place of the right one, where they can be made.
+fn flawed(pki: &Pki, curve: Curve, host: &str, now: i64) -> Vec<(TlsFlaw, Identity)> {
+    let mut list = Vec::new();
+    let names = [host.to_owned(), "localhost".to_owned(), "127.0.0.1".to_owned()];
+    let spec = PkiSpec { curves: vec![curve], host_names: names.to_vec(), ..PkiSpec::default() };
+    if let Ok(other) = Pki::generate(&spec, &mut SystemRandom, now)
+        && let Ok(tls) = other.tls(curve)
+    {
+        list.push((TlsFlaw::Untrusted, identity(tls)));
+    }
+    if let (Ok(ci), Ok(oid)) = (pki.ci_identity(curve), Oid::parse("2.999.10"))
+        && let Ok(key) = PrivateKey::generate(curve, &mut SystemRandom)
+    {
+        let day = 86_400;
+        let spec = CertificateSpec::dp_tls(&names, &oid, now - 2 * day);
+        let spec = CertificateSpec { not_after: now - day, ..spec };
+        list.extend(spec.issue(&ci, key, &mut SystemRandom).map(|made| (TlsFlaw::Expired, identity(&made))));
+    }
+    let elsewhere = ["elsewhere.example.invalid".to_owned()];
+    let other = pki.issue_tls(curve, &elsewhere, &mut SystemRandom, now);
+    list.extend(other.map(|made| (TlsFlaw::WrongName, identity(&made))));
+    list.extend(pki.smdp(curve).map(|smdp| (TlsFlaw::WrongRole, identity(&smdp.auth))));
+    list
+}
+
+fn settings(
+    config: &Config,
+    catalog: &BTreeMap<String, ProfileSpec>,
+    pki: &Pki,
+    address: &str,
+) -> Result<SmdpConfig, Abort> {
+    let mut credentials = Vec::new();
+    let mut oid = None;
+    for curve in pki.curves() {
+        // A folder may have a CI on a curve without a server below it.
+        let Ok(own) = pki.smdp(curve) else { continue };
+        if oid.get_or_insert_with(|| own.oid.clone()) != &own.oid {
+            continue;
+        }
+        let ci = pki.ci(curve).map_err(usage)?.clone();
+        credentials.push(Credentials { ci, auth: identity(&own.auth), pb: identity(&own.pb) });
+    }
+    let oid = oid.ok_or_else(|| Abort::usage("the certificates have no SM-DP+ (DPauth and DPpb)"))?;
+    let mut settings = SmdpConfig::new(address, oid, credentials);
+    settings.aliases = config.aliases.clone();
+    settings.aliases.extend(["localhost".to_owned(), "127.0.0.1".to_owned()]);
+    settings.session_lifetime = config.session_lifetime.unwrap_or(settings.session_lifetime);
+    settings.max_sessions = config.max_sessions.unwrap_or(settings.max_sessions);
+    settings.max_wrong_codes = config.max_wrong_codes.unwrap_or(settings.max_wrong_codes);
+    settings.max_attempts = config.max_attempts;
+    settings.replace_session_keys = config.replace_session_keys.unwrap_or(settings.replace_session_keys);
+    settings.rebind = config.rebind.unwrap_or(settings.rebind);
+    settings.eligibility = config.eligibility.unwrap_or(settings.eligibility);
+    settings.progress = config.es2plus.operator.is_some();
+    for (name, kind) in &config.es2plus.types {
+        let template = profile_named(&kind.profile, catalog)?.clone();
+        let kind = ProfileType { template, owner: kind.owner.clone(), stock: kind.stock };
+        settings.profile_types.insert(name.clone(), kind);
+    }
+    Ok(settings)
+}
+
+fn profile_named<'a>(name: &str, catalog: &'a BTreeMap<String, ProfileSpec>) -> Result<&'a ProfileSpec, Abort> {
+    catalog.get(name).ok_or_else(|| {
+        let known = catalog.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+        Abort::usage(format!("there is no profile {name:?}; there are {known}"))
+    })
+}
+
+fn order_spec(order: &OrderConfig, catalog: &BTreeMap<String, ProfileSpec>) -> Result<OrderSpec, Abort> {
+    let spec = profile_named(&order.profile, catalog)?;
+    let profile = Profile::build(&spec.numbered(order.number)).map_err(usage)?;
+    Ok(OrderSpec {
+        matching_id: order.matching_id.clone(),
+        eid: order.eid.as_deref().map(Eid::parse).transpose().map_err(usage)?,
+        confirmation_code: order.confirmation_code.clone(),
+        state: order.state,
+        expires: order.expires,
+        max_attempts: order.max_attempts,
+        replace_session_keys: order.replace_session_keys,
+        owner: order.owner.clone(),
+        profile_type: Some(order.profile.clone()),
+        ..OrderSpec::inventory(profile)
+    })
+}
+
+fn start_smds(
+    file: &SmdsFile,
+    pki: &Pki,
+    curve: Curve,
+    client: ClientOptions,
+    now: i64,
+) -> Result<(SmdsServer, String), Abort> {
+    let listener = TcpListener::bind(file.listen)
+        .map_err(|error| Abort::usage(format!("cannot listen on {}: {error}", file.listen)))?;
+    let listening = listener.local_addr().map_err(lab)?;
+    let address = address(file.host.as_deref(), listening);
+    let own = pki.curves().filter_map(|curve| {
+        let smds = pki.smds(curve).ok()?;
+        Some(DsCredentials { ci: pki.ci(curve).ok()?.clone(), auth: identity(&smds.auth) })
+    });
+    let mut config = SmdsConfig::new(address.clone(), own.collect());
+    config.aliases = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+    config.root.clone_from(&file.root);
+    let smds = Smds::new(config, Box::new(SystemRandom)).map_err(usage)?;
+    let tls = tls_identity(pki, curve, host_of(&address), listening.ip(), now)?;
+    let options = smdp::front::Options { client, ..smdp::front::Options::default() };
+    let server = SmdsServer::start(listener, Arc::new(Mutex::new(smds)), &tls, options).map_err(lab)?;
+    Ok((server, address))
+}
+
+/// The control file; it goes with the server.
+struct ControlFile(PathBuf);
+
+impl ControlFile {
+    fn write(path: &Path, control: &Control) -> Result<Self, Abort> {
+        let told = |error: &dyn std::fmt::Display| Abort::usage(format!("cannot write {}: {error}", path.display()));
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists()) {
+            use std::os::unix::fs::DirBuilderExt;
+            std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| told(&error))?;
+        }
+        let text = serde_json::to_string(control).map_err(|error| told(&error))?;
+        // Made anew beside it, for this user only, and moved into place.
+        let beside = path.with_extension(format!("{}.new", std::process::id()));
+        let _ = std::fs::remove_file(&beside);
+        let mut file = std::fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&beside)
+            .map_err(|error| told(&error))?;
+        file.write_all(text.as_bytes()).map_err(|error| told(&error))?;
+        std::fs::rename(&beside, path).map_err(|error| told(&error))?;
+        Ok(ControlFile(path.to_owned()))
+    }
+}
+
+impl Drop for ControlFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// What is told once all is ready.
+struct Ready<'a> {
+    args: &'a SmdpArgs,
+    address: &'a str,
+    listening: SocketAddr,
+    control: &'a Control,
+    control_path: &'a Path,
+    ci: &'a Path,
+}
+
+impl Ready<'_> {
+    fn text(&self, orders: usize, smds: Option<&str>) -> String {
+        if self.args.json {
+            let line = json!({
+                "smdp": { "address": self.address, "listening": self.listening, "ci": self.ci },
+                "smds": smds,
+                "manage": { "url": self.control.url, "token": self.control.token, "control": self.control_path },
+                "orders": orders,
+            });
+            return format!("{line}\n");
+        }
+        let mut text = format!("SM-DP+             {}\n", self.address);
+        if let Some(smds) = smds {
+            text += &format!("SM-DS              {smds}\n");
+        }
+        text += &format!("CI certificates    {}\n", self.ci.display());
+        text += &format!("management API     {}, token in {}\n", self.control.url, self.control_path.display());
+        text += &format!("orders             {orders}\n\n");
+        if !self.listening.ip().is_loopback() {
+            text += "It can be reached from outside this machine.\n\n";
+        }
+        text += "Try it\n  esimlab order add operator-a TOKEN-1\n  esimlab order list\n\n\
+                 Ctrl-C ends it, once what is under way is finished.\n";
+        text
+    }
+}
+
+/// The arguments of `esimlab order`.
+#[derive(Debug, Args)]
+pub struct OrderArgs {
+    /// The file that `esimlab smdp` has written
+    #[arg(long, value_name = "FILE", global = true)]
+    control: Option<PathBuf>,
+
+    #[command(subcommand)]
+    command: OrderCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum OrderCommand {
+    /// Take an order, and show its activation code
+    Add(AddArgs),
+    /// List the orders
+    List {
+        /// Print what the API says, as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show an order, what happened to it, and its activation code
+    Show {
+        /// Its number or its matching id
+        order: String,
+        /// Print what the API says, as JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        code: CodeArgs,
+    },
+    /// Release an order that waits
+    Release {
+        /// Its number or its matching id
+        order: String,
+    },
+    /// Take an order back
+    Cancel {
+        /// Its number or its matching id
+        order: String,
+    },
+}
+
+#[derive(Debug, Args)]
+struct AddArgs {
+    /// The name of the profile, as in operator-a
+    profile: String,
+
+    /// The matching id of the activation code; without it the EID tells whose order it is
+    matching_id: Option<String>,
+
+    /// The only card that may have it
+    #[arg(long, value_name = "EID", value_parser = |text: &str| Eid::parse(text))]
+    eid: Option<Eid>,
+
+    /// The confirmation code that the user has to give
+    #[arg(long, value_name = "CODE")]
+    confirmation_code: Option<String>,
+
+    /// Where it begins: available, allocated, linked, confirmed, released, downloaded, installed, error, unavailable
+    #[arg(long, value_name = "STATE", default_value = "released")]
+    state: String,
+
+    /// The profile of this subscriber; the next that nobody has when not given
+    #[arg(long, value_name = "N")]
+    number: Option<u32>,
+
+    #[command(flatten)]
+    code: CodeArgs,
+}
+
+#[derive(Debug, Args)]
+struct CodeArgs {
+    /// Write the activation code as an SVG picture
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+
+    /// Write the activation code as a PNG picture
+    #[arg(long, value_name = "FILE")]
+    png: Option<PathBuf>,
+
+    /// Do not draw the activation code on the terminal
+    #[arg(long)]
+    no_qr: bool,
+}
+
+/// Runs `esimlab order`.
+pub(crate) fn order(args: &OrderArgs) -> Result<u8, Abort> {
+    let path = args.control.clone().unwrap_or_else(default_control);
+    let text = std::fs::read_to_string(&path).map_err(|error| {
+        Abort::usage(format!("cannot read {}: {error}; is `esimlab smdp` running?", path.display()))
+    })?;
+    let control: Control =
+        serde_json::from_str(&text).map_err(|error| Abort::usage(format!("{}: {error}", path.display())))?;
+    let print = |text: &str| {
+        let _ = std::io::stdout().write_all(text.as_bytes());
+    };
+    match &args.command {
+        OrderCommand::Add(add) => {
+            let body = json!({
+                "profile": add.profile,
+                "number": add.number,
+                "matching_id": add.matching_id,
+                "eid": add.eid.map(|eid| eid.to_string()),
+                "confirmation_code": add.confirmation_code,
+                "state": add.state,
+            });
+            let order = control.call("POST", "/orders", Some(&body))?;
+            print(&in_words(&order));
+            show_code(&order, &add.code)?;
+        }
+        OrderCommand::List { json } => {
+            let list = control.call("GET", "/orders", None)?;
+            if *json {
+                print(&format!("{list}\n"));
+                return Ok(exit::PASSED);
+            }
+            for order in list.as_array().into_iter().flatten() {
+                let text = |name: &str| order[name].as_str().unwrap_or("-").to_owned();
+                print(&format!(
+                    "{:>4}  {:<12} {:<20} {:<24} {}\n",
+                    order["number"],
+                    text("state"),
+                    text("iccid"),
+                    text("matching_id"),
+                    text("profile"),
+                ));
+            }
+        }
+        OrderCommand::Show { order, json, code } => {
+            let order = control.find(order)?;
+            if *json {
+                print(&format!("{order}\n"));
+            } else {
+                print(&in_words(&order));
+                for event in order["events"].as_array().into_iter().flatten() {
+                    let text = |name: &str| event[name].as_str().unwrap_or("").to_owned();
+                    print(&format!("  {} {:<12} {}\n", text("at"), text("to"), text("cause")));
+                }
+            }
+            show_code(&order, &CodeArgs { no_qr: code.no_qr || *json, svg: code.svg.clone(), png: code.png.clone() })?;
+        }
+        OrderCommand::Release { order } => print(&in_words(&control.act(order, "release")?)),
+        OrderCommand::Cancel { order } => print(&in_words(&control.act(order, "cancel")?)),
+    }
+    Ok(exit::PASSED)
+}
+
+fn in_words(order: &Value) -> String {
+    let text = |name: &str| order[name].as_str().unwrap_or("-");
+    let mut words = format!("order {}, {}: {} {}\n", order["number"], text("state"), text("profile"), text("iccid"));
+    if let Some(eid) = order["eid"].as_str() {
+        words += &format!("  for the card {eid}\n");
+    }
+    words += &format!("  {}\n", text("activation_code"));
+    words
+}
+
+fn show_code(order: &Value, args: &CodeArgs) -> Result<(), Abort> {
+    let Some(code) = order["activation_code"].as_str() else { return Ok(()) };
+    let written =
+        |path: &Path, error: &dyn std::fmt::Display| Abort::usage(format!("cannot write {}: {error}", path.display()));
+    if let Some(path) = &args.svg {
+        let picture = code_as_svg(code).map_err(lab)?;
+        std::fs::write(path, picture).map_err(|error| written(path, &error))?;
+    }
+    if let Some(path) = &args.png {
+        let picture = code_as_png(code).map_err(lab)?;
+        std::fs::write(path, picture).map_err(|error| written(path, &error))?;
+    }
+    if !args.no_qr
+        && let Ok(code) = QrCode::new(code)
+    {
+        // Light modules are drawn, so that the code reads on a dark terminal and, with its quiet zone, on a light one.
+        let drawn = code.render::<Dense1x2>().quiet_zone(true).build();
+        let _ = std::io::stdout().write_all(format!("\n{drawn}\n").as_bytes());
+    }
+    Ok(())
+}
+
+impl Control {
+    /// An order by its number or by its matching id; a number that is one comes first.
+    fn find(&self, text: &str) -> Result<Value, Abort> {
+        let list = self.call("GET", "/orders", None)?;
+        let orders = list.as_array().cloned().unwrap_or_default();
+        let named = |name: &'static str| {
+            orders.iter().find(|order| match &order[name] {
+                Value::String(value) => value == text,
+                value => value.to_string() == text,
+            })
+        };
+        let found = named("number").or_else(|| named("matching_id"));
+        found.cloned().ok_or_else(|| Abort::usage(format!("there is no order {text:?}; see `esimlab order list`")))
+    }
+
+    fn act(&self, order: &str, act: &str) -> Result<Value, Abort> {
+        let order = self.find(order)?;
+        self.call("POST", &format!("/orders/{}/{act}", order["number"]), None)
+    }
+
+    /// One call of the management API.
+    fn call(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, Abort> {
+        let told = |error: &dyn std::fmt::Display| {
+            Abort::lab(format!("the management API at {}: {error}; is `esimlab smdp` running?", self.url))
+        };
+        let host = self.url.trim_start_matches("http://");
+        let mut stream = TcpStream::connect(host).map_err(|error| told(&error))?;
+        let body = body.map(Value::to_string).unwrap_or_default();
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            self.token,
+            body.len()
+        );
+        stream.write_all(request.as_bytes()).map_err(|error| told(&error))?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).map_err(|error| told(&error))?;
+        let answer = String::from_utf8_lossy(&answer);
+        let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(|| told(&"no answer"))?;
+        let value: Value = serde_json::from_str(body).map_err(|error| told(&error))?;
+        match head.split(' ').nth(1) {
+            Some("200" | "201") => Ok(value),
+            _ => Err(Abort::usage(value["error"].as_str().unwrap_or(head).to_owned())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_a_server() {
+        let at = |text: &str| text.parse::<SocketAddr>().unwrap();
+        assert_eq!(address(None, at("127.0.0.1:8443")), "127.0.0.1:8443");
+        assert_eq!(address(None, at("0.0.0.0:8443")), "localhost:8443");
+        assert_eq!(address(None, at("[::1]:8443")), "[::1]:8443");
+        assert_eq!(address(Some("smdp.example.com"), at("127.0.0.1:8443")), "smdp.example.com:8443");
+        assert_eq!(address(Some("smdp.example.com"), at("127.0.0.1:443")), "smdp.example.com");
+        assert_eq!(address(Some("smdp.example.com:1"), at("127.0.0.1:8443")), "smdp.example.com:1");
+        assert_eq!(host_of("[::1]:8443"), "::1");
+        assert_eq!(host_of("smdp.example.com"), "smdp.example.com");
+    }
+
+    #[test]
+    fn a_configuration_is_read_whole() {
+        let config: Config = toml::from_str(
+            r#"
+            aliases = ["smdp.example.com"]
+            max-attempts = 5
+            rebind = false
+
+            [[order]]
+            profile = "operator-a"
+            matching-id = "with_under score"
+            state = "confirmed"
+
+            [[fault]]
+            refuse = "8.8.5/4.10"
+            order = "A"
+
+            [es2plus]
+            client-certificate = true
+            operator = "127.0.0.1:9"
+            [es2plus.types.Basic]
+            profile = "operator-b"
+            stock = 7
+
+            [smds]
+            listen = "127.0.0.1:0"
+            "#,
+        )
+        .unwrap();
+        let catalog = smdp::profile::built_in();
+        let spec = order_spec(&config.orders[0], &catalog).unwrap();
+        assert_eq!((spec.matching_id.as_deref(), spec.state), (Some("with_under score"), OrderState::Confirmed));
+        let pki = Pki::generate(&PkiSpec::default(), &mut SystemRandom, system_time()).unwrap();
+        let settings = settings(&config, &catalog, &pki, "a.example.com").unwrap();
+        assert_eq!((settings.max_attempts, settings.rebind, settings.credentials.len()), (Some(5), false, 2));
+        assert_eq!(settings.profile_types["Basic"].stock, Some(7));
+        assert!(settings.progress);
+        assert_eq!(flawed(&pki, Curve::P256, "localhost", system_time()).len(), 4);
+        assert!(toml::from_str::<Config>("rebnd = true").unwrap_err().to_string().contains("rebind"));
+        let unknown = OrderConfig { profile: "none".to_owned(), ..toml::from_str("profile = 'x'").unwrap() };
+        assert!(order_spec(&unknown, &catalog).is_err());
+    }
+}

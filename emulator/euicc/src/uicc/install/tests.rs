@@ -154,6 +154,19 @@ fn what_cannot_be_made_names_its_status() {
     // Optional files of an application that is not there; a file that has to be there.
     let optional = element(0xB6, |w| w.put(0x81, &from_hex("67810F010209").unwrap()));
     assert_eq!(status_after(&[optional]).map(|_| ()).unwrap_err(), Status::PARAMETER);
+    // A directory that is to be a file, and a file that is to be a directory.
+    let telecom = |field: u32, parameters: &str| {
+        let parameters = from_hex(parameters).unwrap();
+        let element = element(0xB2, |w| {
+            let w = w.put(0x81, &from_hex("67810F010203").unwrap());
+            let w = if field == 0xA2 { w } else { w.nested(0xA2, |w| w) };
+            w.nested(field, |w| w.put(0xA1, &parameters))
+        });
+        status_after(&[element]).map(|_| ())
+    };
+    assert_eq!(telecom(0xA2, "82024121800101"), Err(Status::BAD_VALUES));
+    assert_eq!(telecom(0xA5, "82027821"), Err(Status::BAD_VALUES));
+    assert_eq!(telecom(0xA5, "800101"), Ok(()));
     let bare = element(0xB0, |w| w.put(0x81, &from_hex("67810F010201").unwrap()));
     assert_eq!(installed(&bare).map(|_| ()).unwrap_err(), Status::FORMAT);
 }

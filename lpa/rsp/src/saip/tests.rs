@@ -90,8 +90,8 @@ fn elements_of_the_ts48_packages_survive_the_asn1_types() {
             assert_eq!(to_hex(&typed.write().unwrap()), to_hex(element.raw()), "{}", element.kind());
             read += 1;
         }
-        // header, mf, pukCodes, 5 pinCodes, usim, 2 akaParameter, securityDomain, 4 rfm, end
-        assert_eq!(read, 17, "{name}");
+        // header, mf, pukCodes, 5 pinCodes, 3 genericFileManagement, usim, 2 akaParameter, securityDomain, 4 rfm, end
+        assert_eq!(read, 20, "{name}");
     }
 }
 

@@ -163,6 +163,7 @@ fn select_usim() -> String {
 
 #[test]
 fn selection() {
+    // proves: USIM - selection
     let mut card = card();
     let usim = select_usim();
     script(
@@ -202,6 +203,7 @@ fn selection() {
 
 #[test]
 fn control_parameters() {
+    // proves: USIM - selection
     let mut card = card();
     let usim = format!("00A4040410{AID}");
     let free = to_hex(&card.free_memory().to_be_bytes());
@@ -232,6 +234,7 @@ fn control_parameters() {
 
 #[test]
 fn applications_by_name() {
+    // proves: USIM - selection
     let mut card = card();
     script(
         &mut card,
@@ -261,6 +264,7 @@ fn applications_by_name() {
 
 #[test]
 fn reading_and_writing() {
+    // proves: USIM - files; USIM - access conditions
     let mut card = card();
     let usim = select_usim();
     script(
@@ -308,6 +312,7 @@ fn reading_and_writing() {
 
 #[test]
 fn records() {
+    // proves: USIM - files
     let mut card = card();
     let usim = select_usim();
     script(
@@ -347,6 +352,7 @@ fn records() {
 
 #[test]
 fn search() {
+    // proves: USIM - files
     let mut card = card();
     script(
         &mut card,
@@ -379,6 +385,7 @@ fn search() {
 
 #[test]
 fn cyclic_files() {
+    // proves: USIM - files
     let mut card = card();
     script(
         &mut card,
@@ -412,6 +419,7 @@ fn cyclic_files() {
 
 #[test]
 fn pins() {
+    // proves: USIM - PINs
     let mut card = card();
     let usim = select_usim();
     script(
@@ -463,6 +471,7 @@ fn pins() {
 
 #[test]
 fn blocked_and_unblocked() {
+    // proves: USIM - PINs
     let mut card = card();
     let usim = select_usim();
     script(
@@ -504,6 +513,7 @@ fn blocked_and_unblocked() {
 
 #[test]
 fn verification_is_the_cards_and_selection_the_channels() {
+    // proves: USIM - selection; USIM - PINs
     let mut card = card();
     let usim = select_usim();
     script(
@@ -533,6 +543,7 @@ fn verification_is_the_cards_and_selection_the_channels() {
 
 #[test]
 fn deactivated_files() {
+    // proves: USIM - files
     let mut card = card();
     script(
         &mut card,
@@ -569,6 +580,7 @@ const GSM: &str = "043C139723081721C8994696B05C";
 
 #[test]
 fn authentication() {
+    // proves: USIM - authentication
     let mut card = card();
     let usim = select_usim();
     let authenticate = |autn: &str| format!("0088008122 {CHALLENGE} {autn}");
@@ -606,6 +618,7 @@ fn authentication() {
 
 #[test]
 fn the_identity_is_concealed_by_the_usim() {
+    // proves: USIM - identity
     let mut card = card();
     script(
         &mut card,
@@ -642,6 +655,7 @@ fn the_identity_is_concealed_by_the_usim() {
 
 #[test]
 fn changes_can_be_kept_and_put_back() {
+    // proves: USIM - what changes is kept
     let mut card = card();
     let steps = [
         select_usim(),
@@ -691,6 +705,7 @@ fn changes_can_be_kept_and_put_back() {
 
 #[test]
 fn another_profile_begins_anew() {
+    // proves: USIM - what changes is kept
     let mut lab = Lab::with(
         {
             let mut config = config(&[Curve::P256]);
@@ -742,6 +757,7 @@ proptest! {
             1..40,
         ),
     ) {
+        // proves: Robust - no panic on any input
         let mut card = card();
         send(&mut card, &select_usim());
         send(&mut card, PIN1);

@@ -102,6 +102,7 @@ mod tests {
 
     #[test]
     fn rules_of_ts_48() {
+        // proves: USIM - access conditions
         use Operation::*;
         // Read always, update PIN1, the rest ADM, RESIZE FILE ADM.
         let rules = "8001019000800102A4068301019501088401D4A40683010A950108800158A40683010A950108FFFF";
@@ -116,6 +117,7 @@ mod tests {
 
     #[test]
     fn conditions_in_conditions() {
+        // proves: USIM - access conditions
         use Operation::Read;
         let any = "800101A00AA403830101A403830102";
         assert!(!allowed(any, Read, &[]) && allowed(any, Read, &[2]));
@@ -132,6 +134,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_rules_panic(rules in proptest::collection::vec(any::<u8>(), 0..60)) {
+            // proves: Robust - no panic on any input
             allows(&rules, Operation::Read, &|_| true);
         }
     }

@@ -305,15 +305,12 @@ impl View<'_> {
 
     /// File and offset of READ BINARY and UPDATE BINARY.
     fn binary(&mut self, command: &Command<'_>, operation: Operation) -> Result<(FileRef, usize), Sw> {
+        // TS 102 221 §11.1.3.2: a short identifier and an offset of 8 bits, or an offset of 15 bits.
         let (short_id, offset) = match command.p1 {
-            p1 if p1 & 0xE0 == 0x80 => (p1 & 0x1F, usize::from(command.p2)),
-            p1 if p1 & 0x80 == 0 => (0, usize::from(p1) << 8 | usize::from(command.p2)),
+            p1 @ 0x00..=0x7F => (0, usize::from(p1) << 8 | usize::from(command.p2)),
+            p1 @ 0x81..=0x9E => (p1 & 0x1F, usize::from(command.p2)),
             _ => return Err(Sw::WRONG_P1_P2),
         };
-        // With the bit for it, a short identifier of zero names none.
-        if command.p1 & 0x80 != 0 && short_id == 0 {
-            return Err(Sw::WRONG_P1_P2);
-        }
         let file = self.elementary_file(short_id)?;
         if *self.structure(file) != Structure::Transparent {
             return Err(Sw::INCOMPATIBLE_FILE);
@@ -386,7 +383,7 @@ impl View<'_> {
     fn read_record(&mut self, command: &Command<'_>) -> Done {
         let (file, length) = self.record_file(command, Operation::Read)?;
         // The record pointer must not move for a length that is asked for again.
-        if command.le != Some(length) && !(length == 256 && command.le.is_none()) {
+        if command.le != Some(length) {
             return Err(Sw::exact_length(length));
         }
         let number = self.record(command, file)?;

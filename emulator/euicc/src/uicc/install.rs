@@ -457,6 +457,12 @@ impl Installer {
             return Err(Status::BAD_VALUES);
         }
         let given = parameters.structure()?;
+        let is_directory = |shape| matches!(shape, Shape::Mf | Shape::Df);
+        if let (Some((structure, _)), Some(shape)) = (&given, shape)
+            && structure.is_directory() != is_directory(shape)
+        {
+            return Err(Status::BAD_VALUES);
+        }
         if given.as_ref().is_some_and(|(structure, _)| *structure == Structure::BerTlv)
             && !self.capability.has(uicc_capability::BER_TLV)
         {

@@ -79,6 +79,7 @@ mod tests {
     /// 3GPP TS 35.232 §3: test sets 2 and 3 of the permutation.
     #[test]
     fn known_answers_of_ts_35_232() {
+        // proves: USIM - authentication
         let mut one = [0; 200];
         one[0] = 0x80;
         assert!(permuted(&one).starts_with("44E0E58CA968975C4C2592A157F53F2124519B010B89E15E301EF58F76501DB5"));
@@ -89,6 +90,7 @@ mod tests {
     /// SHA3-256 is the permutation with padding: the digest of the empty message (FIPS 202).
     #[test]
     fn sha3_is_made_of_it() {
+        // proves: USIM - authentication
         let mut state = [0; 200];
         state[0] = 0x06;
         state[135] = 0x80;

@@ -88,6 +88,7 @@ mod tests {
 
     #[test]
     fn the_null_scheme_hides_nothing() {
+        // proves: USIM - identity
         // IMSI 001010000000101: network 001 01, subscriber 0000000101.
         let expected = "A10D0100F11017FF00000000001010".to_owned();
         assert_eq!(of("080910100000001010", 2, "A0020000FFFF"), Some(expected.clone()));
@@ -101,6 +102,7 @@ mod tests {
 
     #[test]
     fn the_first_scheme_with_a_key_conceals() {
+        // proves: USIM - identity
         // The list of TS 31.121 §4.9.4: profile B with key 1, profile A with key 2, null.
         let keys = "8001 1B 8141 0472DA71976234CE833A6907425867B82E074D44EF907DFB4B3E21C1C2256EBCD1\
                     5A7DED52FCBB097A4ED250E036C7B9C8C7004C4EEDC4F068CD7BF8D3F900E3B4\

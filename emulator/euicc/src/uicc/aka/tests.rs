@@ -24,6 +24,7 @@ fn check(functions: &dyn Functions, set: &TestSet) {
 /// 3GPP TS 35.208, test sets 1 to 6.
 #[test]
 fn milenage_of_ts_35_208() {
+    // proves: USIM - authentication
     #[rustfmt::skip]
     let sets: [TestSet; 6] = [
         ["465B5CE8B199B49FAA5F0A2EE238A6BC", "23553CBE9637A89D218AE64DAE47BF35", "FF9BB4D0B607", "B9B9", "CD63CB71954A9F4E48A5994E37A02BAF", "4A9FFAC354DFAFB3", "01CFAF9EC4E871E9", "A54211D5E3BA50BF", "B40BA9A3C58B2A05BBF0D987B21BF8CB", "F769BCD751044604127672711C6D3441", "AA689C648370", "451E8BECA43B"],
@@ -42,6 +43,7 @@ fn milenage_of_ts_35_208() {
 /// 3GPP TS 35.232 §6 and §7, test sets 1 to 6: how often the permutation is made, and the values.
 #[test]
 fn tuak_of_ts_35_232() {
+    // proves: USIM - authentication
     #[rustfmt::skip]
     let sets: [(u8, TestSet); 6] = [
         (1, ["ABABABABABABABABABABABABABABABAB", "42424242424242424242424242424242", "111111111111", "FFFF", "BD04D9530E87513C5D837AC2AD954623A8E2330C115305A73EB45D1F40CCCBFF", "F9A54E6AEAA8618D", "E94B4DC6C7297DF3", "657ACD64", "D71A1E5C6CAFFE986A26F783E5C78BE1", "BE849FA2564F869AECEE6F62D4337E72", "719F1E9B9054", "E7AF6B3D0E38"]),
@@ -94,6 +96,7 @@ fn autn(aka: &Aka, sqn: u64, amf: [u8; 2]) -> [u8; 16] {
 
 #[test]
 fn sequence_numbers_are_taken_once_and_in_order() {
+    // proves: USIM - authentication
     for element in [
         element(1, 1, &KEY, &OPC, |w| w),
         element(2, 1, &KEY, &[0xCD; 32], |w| w),
@@ -122,6 +125,7 @@ fn sequence_numbers_are_taken_once_and_in_order() {
 
 #[test]
 fn a_synchronisation_failure_tells_the_highest_number() {
+    // proves: USIM - authentication
     let aka = parsed(&element(1, 1, &KEY, &OPC, |w| w)).unwrap();
     let mut seen = aka.initial();
     assert!(matches!(aka.authenticate(&RAND, &autn(&aka, 0x125, [0; 2]), &mut seen), Outcome::Success { .. }));
@@ -144,6 +148,7 @@ fn a_synchronisation_failure_tells_the_highest_number() {
 
 #[test]
 fn the_test_algorithm_of_ts_34_108() {
+    // proves: USIM - authentication
     let aka = parsed(&element(3, 2, &std::array::from_fn::<u8, 16, _>(|index| index as u8), &[0; 16], |w| w)).unwrap();
     let mut seen = aka.initial();
     // XDOUT is K xor RAND; computed by hand.
@@ -162,6 +167,7 @@ fn the_test_algorithm_of_ts_34_108() {
 
 #[test]
 fn the_gsm_context_is_derived() {
+    // proves: USIM - authentication
     // Test set 1 of TS 35.208; SRES and Kc by c2 and c3, computed apart from this code.
     let key = bytes::<16>("465B5CE8B199B49FAA5F0A2EE238A6BC");
     let opc = bytes::<16>("CD63CB71954A9F4E48A5994E37A02BAF");
@@ -172,6 +178,7 @@ fn the_gsm_context_is_derived() {
 
 #[test]
 fn parameters_that_break_their_rules() {
+    // proves: USIM - authentication
     let wrong = |element: Vec<u8>| parsed(&element).unwrap_err();
     assert_eq!(wrong(element(1, 1, &KEY[..15], &OPC, |w| w)), AkaError::Value);
     assert_eq!(wrong(element(1, 1, &KEY, &OPC[..15], |w| w)), AkaError::Value);

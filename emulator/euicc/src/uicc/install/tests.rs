@@ -42,6 +42,7 @@ fn at(image: &Image, path: &str) -> FileRef {
 
 #[test]
 fn the_ts48_packages_install_whole() {
+    // proves: Data - TS.48 profile packages; USIM - profile elements are executed
     for name in TS48 {
         let Some(package) = ts48(name) else { return };
         let image = installed(&package).unwrap();
@@ -104,6 +105,7 @@ fn management(items: &str) -> Vec<u8> {
 
 #[test]
 fn files_made_one_by_one() {
+    // proves: USIM - profile elements are executed
     let image = status_after(&[management(
         // A directory, which is the current one then; two files in it; one in the application.
         "{82027821 83025F11 8B032F0601} \
@@ -128,6 +130,7 @@ fn files_made_one_by_one() {
 
 #[test]
 fn what_cannot_be_made_names_its_status() {
+    // proves: USIM - what cannot be executed
     let of = |items: &str| status_after(&[management(items)]).map(|_| ()).unwrap_err();
     // No such path; an identifier that is taken; no rules; content that does not fit, or has no file.
     assert_eq!(of("8002 7F99"), Status::PARAMETER);
@@ -154,12 +157,26 @@ fn what_cannot_be_made_names_its_status() {
     // Optional files of an application that is not there; a file that has to be there.
     let optional = element(0xB6, |w| w.put(0x81, &from_hex("67810F010209").unwrap()));
     assert_eq!(status_after(&[optional]).map(|_| ()).unwrap_err(), Status::PARAMETER);
+    // A directory that is to be a file, and a file that is to be a directory.
+    let telecom = |field: u32, parameters: &str| {
+        let parameters = from_hex(parameters).unwrap();
+        let element = element(0xB2, |w| {
+            let w = w.put(0x81, &from_hex("67810F010203").unwrap());
+            let w = if field == 0xA2 { w } else { w.nested(0xA2, |w| w) };
+            w.nested(field, |w| w.put(0xA1, &parameters))
+        });
+        status_after(&[element]).map(|_| ())
+    };
+    assert_eq!(telecom(0xA2, "82024121800101"), Err(Status::BAD_VALUES));
+    assert_eq!(telecom(0xA5, "82027821"), Err(Status::BAD_VALUES));
+    assert_eq!(telecom(0xA5, "800101"), Ok(()));
     let bare = element(0xB0, |w| w.put(0x81, &from_hex("67810F010201").unwrap()));
     assert_eq!(installed(&bare).map(|_| ()).unwrap_err(), Status::FORMAT);
 }
 
 #[test]
 fn pins_that_cannot_be_made() {
+    // proves: USIM - what cannot be executed
     let pin = |w: Writer, puk: Option<u32>| {
         w.nested(0x30, |w| {
             let w = w.integer(0x80, 0x81).put(0x81, &[0x31; 8]);
@@ -181,6 +198,7 @@ fn pins_that_cannot_be_made() {
 
 #[test]
 fn links_end_somewhere() {
+    // proves: USIM - profile elements are executed; Robust - lengths, nesting and chains are bounded
     let of = |items: &str| {
         let end = element(0xAA, |w| w);
         status_after(&[management(items), end]).map(|_| ())
@@ -201,6 +219,7 @@ fn links_end_somewhere() {
 
 #[test]
 fn memory_is_bounded() {
+    // proves: Robust - lengths, nesting and chains are bounded
     // Files of 65535 bytes in a few bytes of package each.
     let file = |id: u16| format!("{{82024121 8302{id:04X} 8B032F0601 8002FFFF}}");
     let many: String = (0x6000..0x6040).map(file).collect();
@@ -213,6 +232,7 @@ fn memory_is_bounded() {
 
 #[test]
 fn services_that_the_card_does_not_have_are_taken_out() {
+    // proves: USIM - profile elements are executed
     let package = crate::tests::lab::elements(crate::tests::lab::ICCID).concat();
     // All services are there in EF.UST, whose 14 bytes are zero in the package.
     let position = package.windows(16).position(|window| window == [&[0x83, 14][..], &[0; 14]].concat()).unwrap();
@@ -232,6 +252,7 @@ proptest! {
 
     #[test]
     fn changed_packages_never_panic(changes in proptest::collection::vec((0usize..12300, any::<u8>()), 1..6)) {
+        // proves: Robust - no panic on any input
         let Some(mut package) = ts48(TS48[0]) else { return Ok(()) };
         for (at, byte) in changes {
             if let Some(place) = package.get_mut(at) {
@@ -243,6 +264,7 @@ proptest! {
 
     #[test]
     fn no_management_panics(items in proptest::collection::vec(any::<u8>(), 0..200)) {
+        // proves: Robust - no panic on any input
         let _ = status_after(&[element(0xA1, |w| w.nested(0xA1, |w| w.put(0x30, &items)))]);
     }
 }

@@ -59,8 +59,55 @@ fn header(iccid: Iccid) -> Vec<u8> {
         .into_vec()
 }
 
-/// A package of header and end.
+/// A package with a PIN, some files that anybody may change, a USIM and its authentication.
 pub fn package(iccid: Iccid) -> Vec<u8> {
+    // Whoever asks may do everything.
+    const RULES: &[u8] = &[0x80, 0x01, 0x1B, 0x90, 0x00];
+    const RULE: &[u8] = &[0x8B, 0x03, 0x2F, 0x06, 0x01];
+    const USIM: &[u8] = &[0xA0, 0x00, 0x00, 0x00, 0x87, 0x10, 0x02, 0xFF, 0x49, 0xFF, 0x05, 0x89];
+    fn element(tag: u32, number: u32, content: impl FnOnce(Writer) -> Writer) -> Vec<u8> {
+        let header = |w: Writer| w.nested(0xA0, |w| w.put(0x80, &[]).integer(0x81, number));
+        Writer::new().nested(tag, |w| content(header(w))).into_vec()
+    }
+    fn file(w: Writer, tag: u32, parameters: &[&[u8]], content: &[u8]) -> Writer {
+        w.nested(tag, |w| w.put(0xA1, &parameters.concat()).put(0x83, content))
+    }
+    let records = [&[0x82, 0x04, 0x42, 0x21, 0x00, 0x05, 0x80, 0x01, 0x05][..], RULE];
+    let directory = [&[0x61, 0x0E, 0x4F, 0x0C][..], USIM].concat();
+    let root = |w: Writer| {
+        let w = w.put(0x81, &[0x67, 0x81, 0x0F, 0x01, 0x02, 0x01]);
+        let w = w.nested(0xA2, |w| w.put(0xA1, &[RULE, &[0xC6, 0x01, 0x01]].concat()));
+        let w = file(w, 0xA4, &[RULE], iccid.as_bytes());
+        let w = file(w, 0xA5, &[&[0x82, 0x04, 0x42, 0x21, 0x00, 0x10, 0x80, 0x01, 0x10], RULE], &directory);
+        file(w, 0xA6, &records, RULES)
+    };
+    let pin = |w: Writer| w.put(0x80, &[0x01]).put(0x81, b"1234\xFF\xFF\xFF\xFF");
+    let usim = |w: Writer| {
+        let w = w.put(0x81, &[0x67, 0x81, 0x0F, 0x01, 0x02, 0x04]);
+        let parameters = [&[0x83, 0x02, 0x7F, 0xD0, 0x84, 0x0C][..], USIM, RULE, &[0xC6, 0x01, 0x01]].concat();
+        let w = w.nested(0xA2, |w| w.put(0xA1, &parameters));
+        let w = file(w, 0xA3, &[RULE], &[0x08, 0x09, 0x10, 0x10, 0, 0, 0, 0x10, 0x10]);
+        let w = file(w, 0xA4, &records, RULES);
+        let w = file(w, 0xA8, &[RULE], &[0; 14]);
+        let w = file(w, 0xAD, &[RULE], &[0x00, 0xFF]);
+        let w = file(w, 0xAE, &[RULE], &[0x00]);
+        let w = file(w, 0xB2, &[RULE], &[0x00, 0x01]);
+        file(w, 0xB6, &[RULE], &[0x11, 0xF2, 0xFF, 0x00])
+    };
+    let algorithm = |w: Writer| w.put(0x80, &[1]).put(0x81, &[1]).put(0x82, &[0x46; 16]).put(0x83, &[0; 16]);
+    [
+        header(iccid),
+        element(0xB0, 1, root),
+        element(0xA2, 2, |w| w.nested(0xA1, |w| w.nested(0xA0, |w| w.nested(0x30, pin)))),
+        element(0xB3, 3, usim),
+        element(0xA4, 4, |w| w.nested(0xA1, |w| w.nested(0xA1, algorithm))),
+        element(0xAA, 5, |w| w),
+    ]
+    .concat()
+}
+
+/// A package of header and end: a profile without files.
+pub fn empty_package(iccid: Iccid) -> Vec<u8> {
     let end = Writer::new().nested(0xAA, |w| w.nested(0xA0, |w| w.put(0x80, &[]).integer(0x81, 1)));
     [header(iccid), end.into_vec()].concat()
 }

@@ -1,4 +1,4 @@
-//! Sequences of APDUs on a card with two profiles: every one is answered, whatever came before it.
+//! Sequences of APDUs on a card with three profiles, one of them without files: every one is answered, whatever came before it.
 #![no_main]
 
 use euicc::{CardConfig, Euicc, PreinstalledProfile};
@@ -19,10 +19,13 @@ fn config() -> CardConfig {
         key: own.euicc.key.clone(),
     };
     let mut config = CardConfig::new(eid, vec![credentials]);
-    for (number, enabled) in [(0, true), (1, false)] {
+    for (number, enabled) in [(0, true), (1, false), (2, false)] {
         let iccid = euicc::fuzzing::numbered(number);
         let metadata = euicc::fuzzing::metadata(iccid);
-        let package = euicc::fuzzing::package(iccid);
+        let package = match number {
+            2 => euicc::fuzzing::empty_package(iccid),
+            _ => euicc::fuzzing::package(iccid),
+        };
         config.preinstalled.push(PreinstalledProfile::new(&metadata, &package, enabled).expect("a profile"));
     }
     config

@@ -196,6 +196,37 @@ proptest! {
     }
 }
 
+#[test]
+fn a_profile_without_files_answers_like_a_card_without_profile() {
+    // proves: Robust - no panic on any input
+    // Header and end are a package that installs; enabled, it has not even an MF of its own.
+    let mut lab = Lab::new(Curve::P256);
+    let all = elements(ICCID);
+    lab.install(&Order { package: [all[0].clone(), all[all.len() - 1].clone()].concat(), ..order(ICCID) });
+    assert_eq!(lab.hex("BF3111A00C5A0A988842070011713618F0810100"), "BF3103800100");
+    for apdu in [
+        "00A4000000",
+        "00A4000C023F00",
+        "00A40004023F00",
+        "00A40804022FE2",
+        "00A4040407A0000000871002",
+        "00B0000000",
+        "00B2010400",
+        "00D600000100",
+        "80F2000000",
+        "80F2000100",
+        "0020000100",
+        "002C000100",
+        "0044000000",
+        "008800812210000102030405060708090A0B0C0D0E0F10000102030405060708090A0B0C0D0E0F",
+    ] {
+        let response = lab.card.transmit(&from_hex(apdu).unwrap(), NOW);
+        assert!(response.len() >= 2, "{apdu}");
+    }
+    assert_eq!(lab.card.transmit(&from_hex("00A4000C023F00").unwrap(), NOW), [0x90, 0x00]);
+    assert_eq!(lab.hex("BF3211A00C5A0A988842070011713618F0810100"), "BF3203800100");
+}
+
 /// The tags of the functions, and of a package's parts.
 const TAGS: &[u32] = &[
     0xBF20, 0xBF21, 0xBF22, 0xBF28, 0xBF29, 0xBF2B, 0xBF2D, 0xBF2E, 0xBF30, 0xBF31, 0xBF32, 0xBF33, 0xBF34, 0xBF35,

@@ -68,9 +68,8 @@ impl Running {
     fn start(args: &SmdpBenchArgs, folder: &Path, orders: u32) -> Result<Self, Abort> {
         let mut config = String::new();
         for number in 0..orders {
-            config += &format!(
-                "[[order]]\nprofile = \"operator-a\"\nnumber = {number}\nmatching-id = \"BENCH-{number}\"\n"
-            );
+            config +=
+                &format!("[[order]]\nprofile = \"operator-a\"\nnumber = {number}\nmatching-id = \"BENCH-{number}\"\n");
         }
         let file = folder.join("smdp.toml");
         std::fs::write(&file, config).map_err(lab)?;

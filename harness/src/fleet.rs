@@ -152,8 +152,7 @@ impl Device {
 
     /// Sends what waits on the card. Says whether all of it was delivered.
     pub fn send_notifications(&mut self) -> Outcome<bool> {
-        self.with_lpa(|lpa| lpa.send_notifications())
-            .map(|list| list.iter().all(|delivery| delivery.failure.is_none()))
+        self.with_lpa(|lpa| lpa.send_notifications()).map(|list| list.iter().all(|delivery| delivery.failure.is_none()))
     }
 
     /// How long each request of the last operation took; the first with connection and TLS handshake.

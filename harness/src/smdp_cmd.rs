@@ -697,9 +697,8 @@ fn in_words(order: &Value) -> String {
 
 fn show_code(order: &Value, args: &CodeArgs) -> Result<(), Abort> {
     let Some(code) = order["activation_code"].as_str() else { return Ok(()) };
-    let written = |path: &Path, error: &dyn std::fmt::Display| {
-        Abort::usage(format!("cannot write {}: {error}", path.display()))
-    };
+    let written =
+        |path: &Path, error: &dyn std::fmt::Display| Abort::usage(format!("cannot write {}: {error}", path.display()));
     if let Some(path) = &args.svg {
         let picture = code_as_svg(code).map_err(lab)?;
         std::fs::write(path, picture).map_err(|error| written(path, &error))?;

@@ -248,7 +248,13 @@ fn a_card_discovers_its_profile_over_two_sm_dss() {
     write("root.toml", "[smds]\nlisten = \"127.0.0.1:0\"\n".to_owned());
     let root = Running::start(folder.path(), "127.0.0.1:0", &["--config", "root.toml", "--pki", "pki"]);
     let root = (root.ready["smds"].as_str().unwrap().to_owned(), root);
-    write("smdp.toml", format!("[smds]\nlisten = \"127.0.0.1:0\"\nroot = \"{}\"\n[es2plus.types.Basic]\nprofile = \"operator-a\"\n", root.0));
+    write(
+        "smdp.toml",
+        format!(
+            "[smds]\nlisten = \"127.0.0.1:0\"\nroot = \"{}\"\n[es2plus.types.Basic]\nprofile = \"operator-a\"\n",
+            root.0
+        ),
+    );
     let server = Running::start(folder.path(), "127.0.0.1:0", &["--config", "smdp.toml", "--pki", "pki"]);
     let alternative = server.ready["smds"].as_str().unwrap().to_owned();
     let smdp = server.ready["smdp"]["address"].as_str().unwrap().to_owned();

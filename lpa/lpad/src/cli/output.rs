@@ -9,8 +9,8 @@ use rsp::es10::profiles::ProfileInfo;
 use rsp::ids::to_hex;
 use serde_json::Value;
 
-use crate::download::Installed;
 use crate::discover::Discovered;
+use crate::download::Installed;
 use crate::failure::{Failure, Outcome, Step};
 use crate::notifications::{self, event_names};
 use crate::profiles::{self, CardInfo, Changed, FoundProfile};

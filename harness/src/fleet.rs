@@ -140,6 +140,16 @@ impl Device {
         })
     }
 
+    /// Asks an SM-DS, and those that it names, what waits for this card.
+    pub fn discover(&mut self, smds: &rsp::ServerAddress) -> Outcome<Vec<lpad::discover::Discovered>> {
+        self.with_lpa(|lpa| lpa.discover(Some(smds)))
+    }
+
+    /// Calls a function of a server that is none of an LPA's, with the trust of this device.
+    pub fn post(&self, url: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<HttpReply, HttpError> {
+        CurlHttp::new(self.options.clone(), Log::default()).post(url, headers, body)
+    }
+
     /// Sends what waits on the card. Says whether all of it was delivered.
     pub fn send_notifications(&mut self) -> Outcome<bool> {
         self.with_lpa(|lpa| lpa.send_notifications()).map(|list| list.iter().all(|delivery| delivery.failure.is_none()))

@@ -239,3 +239,80 @@ fn the_program_listens_on_loopback_and_ends_when_it_is_told() {
     let again = Running::start(folder.path(), "127.0.0.1:0", &["--state", "orders.redb"]);
     assert_eq!(again.orders()[0]["state"], "unavailable");
 }
+
+#[test]
+fn a_card_discovers_its_profile_over_two_sm_dss() {
+    let folder = tempfile::tempdir().unwrap();
+    let pki = write_pki(folder.path());
+    let write = |name: &str, text: String| std::fs::write(folder.path().join(name), text).unwrap();
+    write("root.toml", "[smds]\nlisten = \"127.0.0.1:0\"\n".to_owned());
+    let root = Running::start(folder.path(), "127.0.0.1:0", &["--config", "root.toml", "--pki", "pki"]);
+    let root = (root.ready["smds"].as_str().unwrap().to_owned(), root);
+    write(
+        "smdp.toml",
+        format!(
+            "[smds]\nlisten = \"127.0.0.1:0\"\nroot = \"{}\"\n[es2plus.types.Basic]\nprofile = \"operator-a\"\n",
+            root.0
+        ),
+    );
+    let server = Running::start(folder.path(), "127.0.0.1:0", &["--config", "smdp.toml", "--pki", "pki"]);
+    let alternative = server.ready["smds"].as_str().unwrap().to_owned();
+    let smdp = server.ready["smdp"]["address"].as_str().unwrap().to_owned();
+
+    let ci = pki.ci(Curve::P256).unwrap().to_pem().into_bytes();
+    let eid = numbered_eid("89049032", 7).unwrap();
+    let mut device = Device::new(&pki, Curve::P256, eid, ci.clone()).unwrap();
+    // The operator orders, with an event at the alternative SM-DS, which goes to the root.
+    let es2 = |function: &str, mut body: Value| -> Value {
+        body["header"] = serde_json::json!({ "functionRequesterIdentifier": "2.999.1", "functionCallIdentifier": "1" });
+        let url = format!("https://{smdp}/gsma/rsp2/es2plus/{function}");
+        let headers = [("X-Admin-Protocol", "gsma/rsp/v2.5.0"), ("Content-Type", "application/json")];
+        let reply = device.post(&url, &headers, body.to_string().as_bytes()).unwrap();
+        let value: Value = serde_json::from_slice(&reply.body).unwrap();
+        assert_eq!(value["header"]["functionExecutionStatus"]["status"], "Executed-Success", "{value}");
+        value
+    };
+    let ordered = es2("downloadOrder", serde_json::json!({ "profileType": "Basic", "eid": eid.to_string() }));
+    let confirm = serde_json::json!({ "iccid": ordered["iccid"], "smdsAddress": alternative, "releaseFlag": true });
+    let matching_id = es2("confirmOrder", confirm)["matchingId"].as_str().unwrap().to_owned();
+
+    let smds = rsp::ServerAddress::parse(&root.0).unwrap();
+    let found = device.discover(&smds).unwrap();
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!((found[0].server.as_str(), &found[0].event_id), (smdp.as_str(), &matching_id));
+    // To discover is not to install: the order waits, and the code made of the event fetches it.
+    assert_eq!(server.orders()[0]["state"], "released");
+    let code = ActivationCode::parse(&found[0].activation_code().unwrap()).unwrap();
+    assert!(device.download(&code).unwrap());
+    assert_eq!(server.orders()[0]["state"], "installed");
+    // With the order its event has gone, here and at the root; it is taken back after the response.
+    let began = std::time::Instant::now();
+    while !device.discover(&smds).unwrap().is_empty() {
+        assert!(began.elapsed() < std::time::Duration::from_secs(10), "the event is still there");
+    }
+    // A card for which nothing waits, and a server that is no SM-DS.
+    let mut other = Device::new(&pki, Curve::P256, numbered_eid("89049032", 8).unwrap(), ci).unwrap();
+    assert!(other.discover(&smds).unwrap().is_empty());
+    assert!(other.discover(&rsp::ServerAddress::parse(&smdp).unwrap()).is_err());
+}
+
+#[test]
+fn the_certificates_of_sgp26_serve_as_they_are() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data/sgp26");
+    if !Path::new(folder).exists() {
+        println!("skipped: {folder} is not there");
+        return;
+    }
+    for (name, curve) in [("p256", Curve::P256), ("brainpool", Curve::BrainpoolP256r1)] {
+        let own = tempfile::tempdir().unwrap();
+        config(own.path(), 1);
+        let more = ["--config", "smdp.toml", "--pki", folder, "--curve", name];
+        let server = Running::start(own.path(), "127.0.0.1:0", &more);
+        let pki = Pki::load(Path::new(folder), system_time()).unwrap();
+        let ci = pki.ci(curve).unwrap().to_pem().into_bytes();
+        let mut device = Device::new(&pki, curve, numbered_eid("89049032", 3).unwrap(), ci).unwrap();
+        let code = ActivationCode::parse(&format!("1${}$CARD-0", server.listening())).unwrap();
+        assert!(device.download(&code).unwrap(), "{name}");
+        assert_eq!(server.orders()[0]["state"], "installed");
+    }
+}

@@ -85,7 +85,6 @@ pub(crate) struct Binding<'a> {
 }
 
 /// A package bound to a card's one-time key: everything of it but InitialiseSecureChannel, which names a session.
-#[derive(Debug)]
 pub(crate) struct Bound {
     pub(crate) eid: Eid,
     pub(crate) euicc_otpk: [u8; 65],
@@ -95,6 +94,12 @@ pub(crate) struct Bound {
     store_metadata: Vec<Vec<u8>>,
     replace_session_keys: Option<Vec<u8>>,
     profile_elements: Arc<[Vec<u8>]>,
+}
+
+impl std::fmt::Debug for Bound {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Bound({} segments for {})", self.profile_elements.len(), self.eid)
+    }
 }
 
 impl Bound {

@@ -163,3 +163,95 @@ fn write(database: &Database, jobs: &[Job]) -> Result<(), StoreError> {
     transaction.commit().map_err(fault)?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use redb::backends::InMemoryBackend;
+
+    use super::*;
+    use crate::order::{OrderSpec, OrderState};
+    use crate::testing::*;
+    use rsp::crypto::Curve;
+
+    fn change(key: u8, value: Option<u8>) -> Change {
+        Change { table: Table::Orders, key: vec![key], value: value.map(|byte| vec![byte]) }
+    }
+
+    #[test]
+    fn what_is_kept_is_there_the_next_time() {
+        let folder = tempfile();
+        let path = folder.join("orders.redb");
+        {
+            let (store, records) = Store::open(&path).unwrap();
+            assert!(records.is_empty());
+            store.keep(vec![change(1, Some(1)), change(2, Some(2))]);
+            let last = store.keep(vec![change(1, None), change(3, Some(3))]);
+            assert_eq!(last.blocking_recv().unwrap(), Ok(()));
+            // Another server cannot have it at the same time.
+            assert!(Store::open(&path).unwrap_err().to_string().contains("another server"));
+        }
+        let (_, records) = Store::open(&path).unwrap();
+        assert_eq!(records, [change(2, Some(2)), change(3, Some(3))]);
+        std::fs::write(folder.join("other"), b"this is no store at all").unwrap();
+        assert!(Store::open(&folder.join("other")).is_err());
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    /// A folder of this test's own.
+    fn tempfile() -> std::path::PathBuf {
+        let folder = std::env::temp_dir().join(format!("esimlab-store-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        folder
+    }
+
+    #[test]
+    fn a_server_that_is_started_again_goes_on_where_it_was() {
+        let (store, _) = Store::on_backend(InMemoryBackend::new()).unwrap();
+        let mut smdp = smdp_with_order();
+        let other = OrderSpec { confirmation_code: Some("1".to_owned()), ..OrderSpec::for_eid(eid(), profile()) };
+        smdp.add_order(OrderSpec { replace_session_keys: Some(true), ..other }, NOW).unwrap();
+        smdp.keep_changes();
+        let mut kept = smdp.drain_changes();
+        let card = Card::on(Curve::P256);
+        let (first, package) = card.download(&mut smdp, Some("AC-1"), None).unwrap();
+        card.download(&mut smdp, None, Some("1")).unwrap();
+        kept.append(&mut smdp.drain_changes());
+        assert!(smdp.drain_changes().is_empty());
+        store.keep(kept.clone()).blocking_recv().unwrap().unwrap();
+
+        let mut again = self::smdp();
+        again.restore(kept.clone()).unwrap();
+        let all = |smdp: &mut crate::Smdp| {
+            smdp.keep_changes();
+            let mut records = smdp.drain_changes();
+            records.sort_by(|a, b| (a.table, &a.key).cmp(&(b.table, &b.key)));
+            records
+        };
+        assert!(all(&mut again) == all(&mut smdp));
+        // The card comes again with its one-time key: it gets the same segments, under the new session.
+        let (second, repeated) = card.download(&mut again, Some("AC-1"), None).unwrap();
+        let segments = |package: &crate::server::BoundProfilePackageOk| {
+            let parts = rsp::bpp::BoundProfilePackage::parse(&package.bound_profile_package).unwrap();
+            parts.profile_elements.iter().map(|segment| segment.raw().to_vec()).collect::<Vec<_>>()
+        };
+        assert_eq!(segments(&package), segments(&repeated));
+        assert_eq!(card.open(&repeated, &second.smdp_certificate), card.open(&package, &first.smdp_certificate));
+        // Another card does not get it, and the result of a session from before counts.
+        let stranger = Card::numbered(Curve::P256, 9);
+        assert_eq!(codes(stranger.download(&mut again, Some("AC-1"), None)), "8.1.1/3.8");
+        let result = card.installation(&package.transaction_id, profile().iccid(), false);
+        again.handle_notification(&result, NOW).unwrap();
+        assert_eq!(again.orders()[0].state(), OrderState::Installed);
+
+        // What is missing or torn is told, and nothing is guessed.
+        let without = |table: Table| kept.iter().filter(|change| change.table != table).cloned().collect::<Vec<_>>();
+        assert!(self::smdp().restore(without(Table::Profiles)).unwrap_err().to_string().contains("orders"));
+        let mut torn = kept.clone();
+        for change in torn.iter_mut().filter(|change| change.table == Table::Bound) {
+            if let Some(value) = &mut change.value {
+                value.pop();
+            }
+        }
+        assert!(self::smdp().restore(torn).unwrap_err().to_string().contains("bound-packages"));
+    }
+}

@@ -77,14 +77,14 @@ pub struct Installed {
 }
 
 /// What is known of the session once both sides are authenticated.
-struct Session {
-    server: ServerAddress,
-    transaction_id: TransactionId,
-    authenticate_server_response: Vec<u8>,
+pub(crate) struct Session {
+    pub(crate) server: ServerAddress,
+    pub(crate) transaction_id: TransactionId,
+    pub(crate) authenticate_server_response: Vec<u8>,
 }
 
 /// Why a session comes to an early end, and what the server is told.
-struct GiveUp {
+pub(crate) struct GiveUp {
     failure: Box<Failure>,
     /// `None`: the card is lost, or the session has ended by itself.
     reason: Option<CancelSessionReason>,
@@ -93,7 +93,7 @@ struct GiveUp {
 }
 
 impl GiveUp {
-    fn new(failure: Box<Failure>, reason: CancelSessionReason) -> Self {
+    pub(crate) fn new(failure: Box<Failure>, reason: CancelSessionReason) -> Self {
         GiveUp { failure, reason: Some(reason), tell_server: true }
     }
 
@@ -146,6 +146,17 @@ impl<L: ApduLink, H: Http> Lpa<'_, L, H> {
     /// The common mutual authentication up to the card's proof (§3.0.1 steps 1 to 14).
     fn authenticate(&mut self, request: &DownloadRequest) -> Outcome<Session> {
         let (server, matching_id, smdp_oid) = self.target(&request.source)?;
+        self.authenticate_at(server, matching_id, smdp_oid, request.imei)
+    }
+
+    /// The same with this server.
+    pub(crate) fn authenticate_at(
+        &mut self,
+        server: ServerAddress,
+        matching_id: Option<String>,
+        smdp_oid: Option<Oid>,
+        imei: Option<Imei>,
+    ) -> Outcome<Session> {
         let euicc_info1 = self.card_step(Step::GetEuiccInfo, |card| card.get_euicc_info1(), |_| Details::new())?;
         let challenge =
             self.card_step(Step::GetEuiccChallenge, |card| card.get_euicc_challenge(), |_| Details::new())?;
@@ -165,7 +176,7 @@ impl<L: ApduLink, H: Http> Lpa<'_, L, H> {
             .map_err(|failure| self.failed(failure))?;
         self.report.done(step, facts);
 
-        let ctx_params1 = CtxParams1 { matching_id, device_info: self.device_info(request.imei) };
+        let ctx_params1 = CtxParams1 { matching_id, device_info: self.device_info(imei) };
         let command = AuthenticateServerRequest::encode(
             &response.server_signed1,
             &response.server_signature1,
@@ -352,7 +363,7 @@ impl<L: ApduLink, H: Http> Lpa<'_, L, H> {
 
     /// Ends the session at the card and, with what the card has signed, at the server (§3.0.2). A failure here changes
     /// nothing any more.
-    fn cancel(&mut self, session: &Session, give_up: &GiveUp) {
+    pub(crate) fn cancel(&mut self, session: &Session, give_up: &GiveUp) {
         let Some(reason) = give_up.reason else { return };
         let step = Step::CancelSession;
         let request = CancelSessionRequest { transaction_id: session.transaction_id.clone(), reason };

@@ -174,6 +174,24 @@ pub struct AuthenticateClientResponse {
     pub smdp_certificate: Vec<u8>,
 }
 
+/// An event that waits for the card at an SM-DS (SGP.22 v2.5 §5.8.2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventEntry {
+    /// Its id, the matching id at the server.
+    pub event_id: String,
+    /// The server: an SM-DP+ or another SM-DS.
+    pub rsp_server_address: String,
+}
+
+/// What AuthenticateClient gives, at an SM-DP+ or at an SM-DS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClientAnswer {
+    /// It is an SM-DP+, and this is its profile.
+    Profile(AuthenticateClientResponse),
+    /// It is an SM-DS, and this is what waits.
+    Events(Vec<EventEntry>),
+}
+
 /// A client of SM-DP+ servers.
 #[derive(Debug)]
 pub struct Es9<H> {
@@ -218,6 +236,21 @@ impl<H: Http> Es9<H> {
         transaction_id: &TransactionId,
         authenticate_server_response: &[u8],
     ) -> Result<AuthenticateClientResponse, ServerError> {
+        match self.authenticate_client_or_discover(server, transaction_id, authenticate_server_response)? {
+            ClientAnswer::Profile(response) => Ok(response),
+            ClientAnswer::Events(_) => {
+                Err(malformed(&server.to_string(), "it is an SM-DS: there are events instead of a profile"))
+            }
+        }
+    }
+
+    /// AuthenticateClient at a server that is an SM-DP+ (§5.6.3) or an SM-DS (§5.8.2).
+    pub fn authenticate_client_or_discover(
+        &mut self,
+        server: &ServerAddress,
+        transaction_id: &TransactionId,
+        authenticate_server_response: &[u8],
+    ) -> Result<ClientAnswer, ServerError> {
         let reply = self.call(
             server,
             "authenticateClient",
@@ -226,13 +259,26 @@ impl<H: Http> Es9<H> {
                 "authenticateServerResponse": STANDARD.encode(authenticate_server_response),
             }),
         )?;
-        Ok(AuthenticateClientResponse {
+        if let Some(Value::Array(entries)) = reply.fields.get("eventEntries") {
+            let text = |entry: &Value, name: &str| match entry.get(name).and_then(Value::as_str) {
+                Some(text) => Ok(text.to_owned()),
+                None => Err(reply.malformed(&format!("an event has no {name}"))),
+            };
+            let entries = entries.iter().map(|entry| {
+                Ok(EventEntry {
+                    event_id: text(entry, "eventId")?,
+                    rsp_server_address: text(entry, "rspServerAddress")?,
+                })
+            });
+            return entries.collect::<Result<_, _>>().map(ClientAnswer::Events);
+        }
+        Ok(ClientAnswer::Profile(AuthenticateClientResponse {
             transaction_id: reply.transaction_id()?,
             profile_metadata: reply.binary("profileMetadata")?,
             smdp_signed2: reply.binary("smdpSigned2")?,
             smdp_signature2: reply.element("smdpSignature2", 0x5F37)?,
             smdp_certificate: reply.binary("smdpCertificate")?,
-        })
+        }))
     }
 
     /// GetBoundProfilePackage (§5.6.2): the package.

@@ -44,6 +44,8 @@ steps! {
     GetEuiccConfiguredAddresses => "getEuiccConfiguredAddresses",
     /// ES10a.SetDefaultDpAddress.
     SetDefaultDpAddress => "setDefaultDpAddress",
+    /// Asking SM-DSs for events (SGP.22 §3.6.2).
+    Discover => "discover",
     /// ES9+.InitiateAuthentication.
     InitiateAuthentication => "initiateAuthentication",
     /// ES10b.AuthenticateServer.

@@ -13,6 +13,7 @@
 //! What the card or the server has signed is passed on as the bytes that came.
 
 pub mod cli;
+pub mod discover;
 pub mod download;
 pub mod es10;
 pub mod es9;

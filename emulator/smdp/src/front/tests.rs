@@ -18,6 +18,7 @@ use crate::server::{AuthenticateClientOk, BoundProfilePackageOk, InitiateAuthent
 use crate::testing::*;
 
 mod conformance;
+mod fuzz;
 mod peers;
 
 /// What an observer was told, as lines.

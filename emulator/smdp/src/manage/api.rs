@@ -18,7 +18,7 @@ use super::{Manage, code_as_png, code_as_svg, done, refusal};
 use crate::front::{FaultSpec, timestamp};
 use crate::order::{Order, OrderId, OrderSpec, OrderState};
 use crate::profile::{Profile, ProfileSpec};
-use crate::server::Smdp;
+use crate::server::{Function, Smdp};
 use crate::status::StatusError;
 
 type Shared = State<Arc<Manage>>;
@@ -90,6 +90,11 @@ fn json_of(order: &Order, address: &str) -> Value {
     })
 }
 
+pub(super) async fn show_document(State(manage): Shared) -> Response {
+    let profiles: Vec<&str> = manage.options.catalog.keys().map(String::as_str).collect();
+    done(StatusCode::OK, document(&profiles))
+}
+
 pub(super) async fn list_orders(State(manage): Shared) -> Response {
     let address = &manage.options.address;
     let list =
@@ -128,7 +133,8 @@ pub(super) async fn add_order(State(manage): Shared, body: Bytes) -> Response {
     };
     let eid = match new.eid.as_deref().map(Eid::parse).transpose() {
         Ok(eid) => eid,
-        Err(error) => return bad(error),
+        // It has the form of one, or not: either way it is of no card.
+        Err(error) => return refusal(StatusCode::CONFLICT, &error.to_string()),
     };
     let address = &manage.options.address;
     let added = manage.server.change(|smdp, now| {
@@ -417,7 +423,7 @@ pub(super) async fn events(State(manage): Shared) -> Response {
 }
 
 /// What the management API can do, as OpenAPI 3.1.
-pub(super) fn document() -> Value {
+pub(super) fn document(profiles: &[&str]) -> Value {
     let text = json!({ "type": "string" });
     let maybe = |kind: &str| json!({ "type": [kind, "null"] });
     let states: Vec<String> = OrderState::ALL.iter().map(OrderState::to_string).collect();
@@ -481,12 +487,59 @@ pub(super) fn document() -> Value {
         })
     };
     let stream = |kind: &str| json!({ "description": "A text", "content": { kind: {} } });
-    let strings =
-        |names: &[&str]| names.iter().map(|name| ((*name).to_owned(), text.clone())).collect::<serde_json::Map<_, _>>();
-    let mut fault = strings(&["tcp", "tls", "http", "redirect", "missing", "refuse", "es9plus", "function", "order"]);
-    for name in ["http-status", "segment", "bytes", "nth", "count"] {
-        fault.insert(name.to_owned(), json!({ "type": "integer", "minimum": 0, "maximum": 1_000_000 }));
-    }
+    // Exactly one key says what goes wrong; the others say when.
+    let words = |words: &[&str]| json!({ "type": "string", "enum": words });
+    let number_to = |most: u32| json!({ "type": ["integer", "null"], "minimum": 0, "maximum": most });
+    let codes = "^[0-9]{1,4}(\\.[0-9]{1,4}){0,5}/[0-9]{1,4}(\\.[0-9]{1,4}){0,5}$";
+    let functions: Vec<Option<&str>> =
+        Function::ALL.iter().map(|function| Some(function.name())).chain([None]).collect();
+    let kinds = [
+        ("tcp", words(&["close", "reset"])),
+        (
+            "tls",
+            words(&[
+                "close",
+                "garbage",
+                "hang",
+                "alert",
+                "untrusted",
+                "expired",
+                "wrong-name",
+                "wrong-role",
+                "old-version",
+            ]),
+        ),
+        ("http", words(&["no-reply", "cut", "drip", "content-type", "garbage", "huge"])),
+        ("http-status", json!({ "type": "integer", "minimum": 200, "maximum": 599 })),
+        ("redirect", text.clone()),
+        ("missing", text.clone()),
+        ("refuse", json!({ "type": "string", "pattern": codes })),
+        (
+            "es9plus",
+            words(&["wrong-transaction-id", "bad-signature", "wrong-certificate", "tamper-segment", "tamper-mac"]),
+        ),
+    ];
+    let kinds: Vec<Value> = kinds
+        .into_iter()
+        .map(|(name, schema)| {
+            json!({
+                "type": "object",
+                "properties": {
+                    name: schema,
+                    "segment": number_to(1_000_000),
+                    "bytes": number_to(1_000_000),
+                    "function": { "type": ["string", "null"], "enum": functions },
+                    "order": maybe("string"),
+                    "nth": number_to(1_000_000),
+                    "count": number_to(1_000_000),
+                },
+                "required": [name],
+                "additionalProperties": false,
+            })
+        })
+        .collect();
+    let time =
+        json!({ "type": ["integer", "null"], "minimum": -1_000_000_000_000i64, "maximum": 1_000_000_000_000i64 });
     json!({
         "openapi": "3.1.0",
         "info": { "title": "esimlab SM-DP+ management", "version": env!("CARGO_PKG_VERSION") },
@@ -513,7 +566,7 @@ pub(super) fn document() -> Value {
                 "parameters": [number],
                 "post": of_order("Set when an order expires, Unix seconds", Some(json!({
                     "type": "object",
-                    "properties": { "expires": maybe("integer") },
+                    "properties": { "expires": time },
                     "additionalProperties": false,
                 }))),
             },
@@ -544,13 +597,13 @@ pub(super) fn document() -> Value {
                 "NewOrder": {
                     "type": "object",
                     "properties": {
-                        "profile": { "type": "string", "description": "The name of a profile" },
+                        "profile": { "type": "string", "enum": profiles, "description": "The name of a profile" },
                         "number": { "type": ["integer", "null"], "minimum": 0, "maximum": 999_999_999 },
                         "matching_id": maybe("string"),
-                        "eid": maybe("string"),
+                        "eid": { "type": ["string", "null"], "pattern": "^[0-9]{32}$" },
                         "confirmation_code": maybe("string"),
                         "state": reference("State"),
-                        "expires": maybe("integer"),
+                        "expires": time,
                         "max_attempts": { "type": ["integer", "null"], "minimum": 0, "maximum": 1_000_000 },
                         "replace_session_keys": maybe("boolean"),
                     },
@@ -579,10 +632,8 @@ pub(super) fn document() -> Value {
                     "required": ["number", "state", "iccid", "activation_code"],
                 },
                 "Fault": {
-                    "type": "object",
-                    "description": "One of tcp, tls, http, http-status, redirect, missing, refuse and es9plus",
-                    "properties": fault,
-                    "additionalProperties": false,
+                    "description": "What goes wrong, and when",
+                    "oneOf": kinds,
                 },
                 "ArmedFault": {
                     "type": "object",

@@ -93,7 +93,7 @@ impl ManageServer {
 
 fn router(manage: Arc<Manage>) -> Router {
     Router::new()
-        .route("/openapi.json", get(async || axum::Json(api::document())))
+        .route("/openapi.json", get(api::show_document))
         .route("/orders", get(api::list_orders).post(api::add_order))
         .route("/orders/{number}", get(api::show_order))
         .route("/orders/{number}/release", post(api::release_order))

@@ -105,7 +105,8 @@ fn orders_by_the_api() {
     assert_eq!(events, ["ordered", "released by hand", "set by hand", "cancelled by hand"]);
 
     assert_eq!(lab.call("POST", "/orders", json!({ "profile": "operator-a", "matching_id": "NEW-1" })).0, 409);
-    for wrong in [json!({}), json!({ "profile": "none" }), json!({ "profile": "test", "eid": "1" }), json!([])] {
+    assert_eq!(lab.call("POST", "/orders", json!({ "profile": "test", "eid": "1" })).0, 409);
+    for wrong in [json!({}), json!({ "profile": "none" }), json!([])] {
         assert_eq!(lab.call("POST", "/orders", wrong.clone()).0, 400, "{wrong}");
     }
     assert_eq!(lab.call("POST", "/orders", json!({ "profile": "test" })).0, 409, "for nobody");

@@ -42,8 +42,8 @@ use output::{Output, Success};
 const USE_SMDP: &str = "UseSMDP";
 
 /// The operations that are no download, and with which the options of a download mean nothing.
-const NO_DOWNLOAD: [&str; 8] =
-    ["remove", "list", "enable", "disable", "nickname", "info", "notifications", "default_address"];
+const NO_DOWNLOAD: [&str; 9] =
+    ["remove", "list", "enable", "disable", "nickname", "info", "notifications", "default_address", "discover"];
 
 /// Installs, lists and manages eSIM profiles on an eUICC behind a modem.
 #[derive(Debug, Clone, Parser)]
@@ -96,6 +96,10 @@ pub struct Args {
     /// Notifications that wait on the eUICC: send them, list them, or remove them without sending
     #[arg(long, value_enum, value_name = "ACTION", num_args = 0..=1, require_equals = true, default_missing_value = "send", group = "operation")]
     pub notifications: Option<NotificationAction>,
+
+    /// Ask the root SM-DS of the eUICC, or the one given, for profiles that wait for it
+    #[arg(long, value_name = "SM-DS", num_args = 0..=1, require_equals = true, default_missing_value = "", group = "operation")]
+    pub discover: Option<String>,
 
     /// Set the default SM-DP+ address of the eUICC; an empty one takes it away
     #[arg(long, value_name = "ADDRESS", group = "operation")]
@@ -221,6 +225,12 @@ fn perform(
     }
     if let Some(address) = &args.default_address {
         return lpa.set_default_address(address).map(|()| Success::AddressSet);
+    }
+    if let Some(smds) = &args.discover {
+        let smds = Some(smds.as_str()).filter(|text| !text.is_empty());
+        let smds = smds.map(rsp::ServerAddress::parse).transpose();
+        let smds = smds.map_err(|error| Failure::new(Step::Discover, error.to_string()))?;
+        return lpa.discover(smds.as_ref()).map(Success::Discovered);
     }
     if args.info {
         return lpa.card_info().map(|info| Success::Info(Box::new(info)));

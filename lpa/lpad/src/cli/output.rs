@@ -9,6 +9,7 @@ use rsp::es10::profiles::ProfileInfo;
 use rsp::ids::to_hex;
 use serde_json::Value;
 
+use crate::discover::Discovered;
 use crate::download::Installed;
 use crate::failure::{Failure, Outcome, Step};
 use crate::notifications::{self, event_names};
@@ -32,6 +33,7 @@ pub(super) enum Success {
     Notifications(Vec<NotificationMetadata>),
     Sent(usize),
     Removed(usize),
+    Discovered(Vec<Discovered>),
 }
 
 /// The listener of the command line.
@@ -139,6 +141,17 @@ fn success_facts(success: &Success) -> Details {
         }
         Success::Sent(count) => facts.with("sent", *count),
         Success::Removed(count) => facts.with("removed", *count),
+        Success::Discovered(list) => {
+            let list = list.iter().map(|found| {
+                let facts = Details::new().with("server", found.server.as_str());
+                let facts = facts.with("event_id", found.event_id.as_str());
+                facts
+                    .with_some("profile", found.profile.as_deref())
+                    .with_some("activation_code", found.activation_code())
+                    .into()
+            });
+            facts.with("events", list.collect::<Vec<Value>>())
+        }
     }
 }
 
@@ -210,6 +223,17 @@ fn success_words(success: &Success) -> (String, String) {
         }
         Success::Removed(count) => {
             let _ = writeln!(out, "{} removed without sending", counted(*count));
+        }
+        Success::Discovered(list) if list.is_empty() => out.push_str("no profile waits for this eUICC\n"),
+        Success::Discovered(list) => {
+            let rows: Vec<[String; 3]> = list
+                .iter()
+                .map(|found| {
+                    let profile = found.profile.clone().unwrap_or_default();
+                    [profile, found.server.to_string(), found.activation_code().unwrap_or_default()]
+                })
+                .collect();
+            table(&mut out, ["PROFILE", "SERVER", "INSTALL WITH -A"], &rows);
         }
     }
     (out, notes)

@@ -983,6 +983,7 @@ const REST: &str = "\n\
 | SGP.22 §5.3.5 handleDownloadProgressInfo | `front::tests::peers::operators_are_told_of_progress` |\n\
 | SGP.22 §2.6.6.2 client certificates | `front::tests::peers::client_certificates_where_they_are_needed` |\n\
 | any byte that is changed in what a card has signed is found | `server::tests::one_flipped_bit_anywhere_…` |\n\
+| any request, changed at random on every level, gets an answer of the protocol | `front::tests::fuzz::thousands_of_requests_that_nobody_would_send` and, by hand, `…::ten_million_requests_without_a_panic` |\n\
 | orders survive a kill, none is installed twice | `harness/tests/smdp.rs`, `store::tests` |\n\n\
 ## Left out\n\n\
 - CRLs and revoked certificates: SGP.22 v2.5 does not ask an SM-DP+ to look them up in these functions.\n\

@@ -1015,7 +1015,7 @@ mod tests {
             let ask = [("0020000100", status), ("00A4040407A0000000871002", "620BC60990018083010183010A9000")];
             let ask = &ask[..if status == "63C3" { 2 } else { 1 }];
             let exchanges = [ask, ask].concat();
-            let mut modem = Modem::new(brief(), Script::new(&[("0020000100", status), ("0020000100", status)]).card());
+            let mut modem = Modem::new(brief(), Script::new(&exchanges).card());
             assert!(say(&mut modem, "AT+CPIN?").contains(&format!("\r\n+CPIN: {text}\r\n\r\nOK\r\n")));
         }
     }

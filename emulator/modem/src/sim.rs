@@ -79,7 +79,10 @@ impl Sim {
                 StartupStep::Applications => read_directory(uicc, tap).map(|list| applications = list),
                 // A blank card has nothing that the rest could be about.
                 StartupStep::Pin | StartupStep::Usim if found == Some(false) && applications.is_none() => Ok(()),
-                StartupStep::Pin => pin_state(uicc, tap).map(|state| sim.state = state),
+                StartupStep::Pin => {
+                    let name = usim_name(applications.as_deref());
+                    pin_state(name, uicc, tap).map(|state| sim.state = state)
+                }
                 StartupStep::Usim => sim.read_usim(applications.as_deref(), uicc, tap),
             };
             match done {
@@ -93,7 +96,8 @@ impl Sim {
 
     /// The state of the PIN, once more, and what can be read when it is right.
     pub(crate) fn refresh_state(&mut self, uicc: &mut Uicc, tap: &mut Tap) {
-        let before = std::mem::replace(&mut self.state, pin_state(uicc, tap).unwrap_or_else(SimState::from));
+        let before = self.state;
+        self.state = pin_state(self.usim.as_deref().unwrap_or(&USIM), uicc, tap).unwrap_or_else(SimState::from);
         if self.state == SimState::Ready && before != SimState::Ready && self.imsi.is_none() {
             let known = self.usim.clone();
             // What cannot be read is not known; the state is what counts.
@@ -102,8 +106,7 @@ impl Sim {
     }
 
     fn read_usim(&mut self, applications: Option<&[Vec<u8>]>, uicc: &mut Uicc, tap: &mut Tap) -> Result<(), CardError> {
-        let listed = applications.unwrap_or_default().iter().find(|name| name.starts_with(&USIM));
-        let name = listed.map_or(&USIM[..], Vec::as_slice);
+        let name = usim_name(applications);
         uicc.select_application(0, name, tap)?;
         self.usim = Some(name.to_vec());
         // TS 31.102 §4.2.2: a length, then digits in swapped nibbles, the first of which holds a parity bit.
@@ -136,17 +139,42 @@ pub(crate) fn imsi_digits(content: &[u8]) -> Option<String> {
     (6..=15).contains(&imsi.len()).then_some(imsi)
 }
 
-/// VERIFY PIN without data asks for the state of the PIN and tries nothing (TS 102 221 §11.1.9.1.2).
-fn pin_state(uicc: &mut Uicc, tap: &mut Tap) -> Result<SimState, CardError> {
+/// The AID of the USIM: that of EF_DIR, or the part that all share.
+fn usim_name(applications: Option<&[Vec<u8>]>) -> &[u8] {
+    let listed = applications.unwrap_or_default().iter().find(|name| name.starts_with(&USIM));
+    listed.map_or(&USIM[..], Vec::as_slice)
+}
+
+/// VERIFY PIN without data asks for the state of the PIN and tries nothing (TS 102 221 §11.1.9.1.2). It tells the tries
+/// that are left for a PIN that is disabled, too: whether it has to be given is told by the FCP of the USIM.
+fn pin_state(usim: &[u8], uicc: &mut Uicc, tap: &mut Tap) -> Result<SimState, CardError> {
     let answer = uicc.exchange(0, &[0x00, 0x20, 0x00, 0x01, 0x00], tap)?;
     match answer.status {
-        // 6984: the PIN is disabled, and need not be given.
         0x9000..=0x91FF | 0x6984 => Ok(SimState::Ready),
         0x63C0 | 0x6983 => Ok(SimState::Puk),
-        0x63C1..=0x63CF => Ok(SimState::Pin),
+        0x63C1..=0x63CF => match is_pin_enabled(usim, 0, uicc, tap)? {
+            Some(false) => Ok(SimState::Ready),
+            _ => Ok(SimState::Pin),
+        },
         // No such PIN: there is no application that could be used.
         other => Err(CardError::Status(other)),
     }
+}
+
+/// Whether PIN1 is enabled, as the FCP of the USIM tells (TS 102 221 §11.1.1.4.10); `None` when it does not.
+pub(crate) fn is_pin_enabled(
+    usim: &[u8],
+    channel: u8,
+    uicc: &mut Uicc,
+    tap: &mut Tap,
+) -> Result<Option<bool>, CardError> {
+    let mut apdu = vec![0x00, 0xA4, 0x04, 0x04, usim.len() as u8];
+    apdu.extend_from_slice(usim);
+    let answer = uicc.exchange(channel, &apdu, tap)?;
+    if !answer.is_success() {
+        return Ok(None);
+    }
+    Ok(Fcp::parse(&answer.data).pins.iter().find(|(key, _)| *key == 0x01).map(|(_, enabled)| *enabled))
 }
 
 fn command(uicc: &mut Uicc, header: &[u8], data: &[u8], tap: &mut Tap) -> Result<(), CardError> {

@@ -184,7 +184,7 @@ impl SketchState {
         };
         match (instruction, data) {
             (0x20, []) if left == 0 => blocked,
-            (0x20, []) if self.verified || !self.pin_enabled => vec![0x90, 0x00],
+            (0x20, []) if self.verified => vec![0x90, 0x00],
             (0x20, []) => tries(left),
             (0x2C, []) => tries(10),
             (0x2C, data) if data.starts_with(b"12345678") => {

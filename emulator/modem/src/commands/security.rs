@@ -4,7 +4,7 @@ use super::{Exec, INCORRECT, Outcome, at_most, choice, name};
 use crate::card::CardError;
 use crate::parse::Params;
 use crate::result::{CmeError, Failure};
-use crate::sim::{Fcp, SimState};
+use crate::sim::{SimState, is_pin_enabled};
 use crate::state::State;
 
 /// Key references (TS 102 221 §9.5.1).
@@ -227,15 +227,11 @@ impl State {
     /// Whether PIN1 is enabled: the FCP of the USIM tells it (TS 102 221 §11.1.1.4.10).
     fn is_pin_enabled(&mut self) -> Result<bool, Failure> {
         let usim = self.sim.usim.clone().ok_or(CmeError::SimFailure)?;
-        let data = self.uicc.on_some_channel(None, &mut self.tap, |uicc, channel, tap| {
-            let mut select = vec![0x00, 0xA4, 0x04, 0x04, usim.len() as u8];
-            select.extend_from_slice(&usim);
-            let answer = uicc.exchange(channel, &select, tap)?;
-            if answer.is_success() { Ok(answer.data) } else { Err(CardError::Status(answer.status)) }
-        })?;
-        let pins = Fcp::parse(&data).pins;
-        match pins.iter().find(|(key, _)| *key == PIN1) {
-            Some((_, enabled)) => Ok(*enabled),
+        let told = self
+            .uicc
+            .on_some_channel(None, &mut self.tap, |uicc, channel, tap| is_pin_enabled(&usim, channel, uicc, tap))?;
+        match told {
+            Some(enabled) => Ok(enabled),
             // A card that does not tell: READY without a PIN having been given means that none is asked for.
             None => Ok(matches!(self.sim.state, SimState::Pin | SimState::Puk)),
         }

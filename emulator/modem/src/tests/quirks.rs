@@ -28,7 +28,7 @@ fn sessions() {
     assert_eq!(answer("EM9191", "AT+CCHC=1"), "ERROR");
     assert_eq!(answer("MS2372h-517", OPEN), "ERROR");
     assert_eq!(answer("MS2372h-517", "AT+CCHO=?"), "OK");
-    assert_eq!(answer("A7908E", "AT+CSIM=10,\"0020000100\""), "+CSIM:4,\"9000\" / OK");
+    assert_eq!(answer("A7908E", "AT+CSIM=10,\"0020000100\""), "+CSIM:4,\"63C3\" / OK");
     for line in [OPEN, "AT+CCHO=?", "AT+CGLA=?", "AT+CCHC=1"] {
         assert_eq!(answer("DW5821e", line), "ERROR");
     }

@@ -401,7 +401,7 @@ mod tests {
         Sim::read(&Model::named(model).unwrap().card, &mut uicc, &mut tap)
     }
 
-    /// TS 102 221 §11.1.1.3: the FCP that seed 001 shows, and a file of records.
+    /// TS 102 221 §11.1.1.3: the FCP that a recorded card shows, and a file of records.
     #[test]
     fn file_control_parameters() {
         let mf = "62258202782183023F00A50B80017183030C27BA8701018A01058B032F0601C60690018083010A";

@@ -97,7 +97,7 @@ pub(super) fn csim(exec: &mut Exec<'_>, params: &Params) -> Outcome {
     respond(exec, "+CSIM", &apdu)
 }
 
-/// A module that refuses a card refuses AT+CSIM without a reason (seed 001).
+/// A module that refuses a card refuses AT+CSIM without a reason.
 fn refusal(error: CmeError) -> Failure {
     if error == CmeError::SimWrong { Failure::Error } else { error.into() }
 }

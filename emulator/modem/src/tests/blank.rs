@@ -1,4 +1,4 @@
-//! The blank eUICC behind an EM7455, as a user recorded it (seed 001).
+//! The blank eUICC behind an EM7455, as a user recorded it.
 
 use std::sync::{Arc, Mutex};
 

@@ -22,7 +22,7 @@ use crate::status::StatusError;
 pub enum Action {
     /// The TCP connection is closed as soon as it is there (35).
     TcpClose,
-    /// The TCP connection is reset as soon as it is there (35).
+    /// The TCP connection is reset once the ClientHello has come (35).
     TcpReset,
     /// The connection is closed after the client's first TLS bytes (35).
     TlsClose,

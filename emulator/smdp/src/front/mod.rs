@@ -609,18 +609,18 @@ async fn connection(
 /// A connection with a fault before there is HTTP.
 async fn broken(mut stream: TcpStream, action: &Action, patience: Duration) {
     let mut hello = [0; 4096];
+    if matches!(action, Action::TcpClose) {
+        return;
+    }
+    // The whole of a ClientHello arrives in one piece on loopback; reading it makes the close a plain one. A reset waits
+    // for it as well: a client that is slow to look at its new connection would take an earlier one for a refusal (7).
+    let _ = tokio::time::timeout(patience, stream.read(&mut hello)).await;
     match action {
-        Action::TcpClose => return,
         Action::TcpReset => {
             // Linger 0: close sends RST.
             let _ = stream.set_zero_linger();
             return;
         }
-        _ => {}
-    }
-    // The whole of a ClientHello arrives in one piece on loopback; reading it makes the close a plain one.
-    let _ = tokio::time::timeout(patience, stream.read(&mut hello)).await;
-    match action {
         Action::TlsGarbage => {
             let _ = stream.write_all(b"this is no TLS record, and nothing that a client can make sense of\r\n").await;
         }

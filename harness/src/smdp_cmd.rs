@@ -725,7 +725,8 @@ impl Control {
         let named = |name: &'static str| {
             orders.iter().find(|order| match &order[name] {
                 Value::String(value) => value == text,
-                value => value.to_string() == text,
+                Value::Number(value) => value.to_string() == text,
+                _ => false,
             })
         };
         let found = named("number").or_else(|| named("matching_id"));

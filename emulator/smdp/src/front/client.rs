@@ -122,15 +122,13 @@ impl ClientOptions {
         };
         tokio::pin!(exchange);
         tokio::pin!(connection);
-        loop {
-            tokio::select! {
-                answer = &mut exchange => return answer,
-                // The connection may end as soon as the answer is there: that is read next.
-                ended = &mut connection => match ended {
-                    Ok(()) => return exchange.await,
-                    Err(error) => return Err(text(&error)),
-                },
-            }
+        tokio::select! {
+            answer = &mut exchange => answer,
+            // The connection may end as soon as the answer is there: that is read next.
+            ended = &mut connection => match ended {
+                Ok(()) => exchange.await,
+                Err(error) => Err(text(&error)),
+            },
         }
     }
 

@@ -55,13 +55,23 @@ fn unkept(status: &StatusError) -> Response {
     refusal(StatusCode::SERVICE_UNAVAILABLE, &status.message)
 }
 
-fn parse<T: serde::de::DeserializeOwned>(body: &Bytes) -> Result<T, Response> {
-    serde_json::from_slice(body).map_err(|error| bad(format!("the body cannot be read: {error}")))
+/// Why a call was not even begun.
+struct Refused(StatusCode, String);
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        refusal(self.0, &self.1)
+    }
 }
 
-fn order_number(text: &str) -> Result<OrderId, Response> {
+fn parse<T: serde::de::DeserializeOwned>(body: &Bytes) -> Result<T, Refused> {
+    serde_json::from_slice(body)
+        .map_err(|error| Refused(StatusCode::BAD_REQUEST, format!("the body cannot be read: {error}")))
+}
+
+fn order_number(text: &str) -> Result<OrderId, Refused> {
     let number = text.parse().ok().and_then(OrderId::from_number);
-    number.ok_or_else(|| refusal(StatusCode::NOT_FOUND, "orders have numbers from 1 on"))
+    number.ok_or_else(|| Refused(StatusCode::NOT_FOUND, "orders have numbers from 1 on".to_owned()))
 }
 
 fn json_of(order: &Order, address: &str) -> Value {
@@ -125,7 +135,7 @@ fn next_profile(smdp: &Smdp, spec: &ProfileSpec, number: Option<u32>) -> Result<
 pub(super) async fn add_order(State(manage): Shared, body: Bytes) -> Response {
     let new: NewOrder = match parse(&body) {
         Ok(new) => new,
-        Err(refused) => return refused,
+        Err(refused) => return refused.into_response(),
     };
     let Some(spec) = manage.options.catalog.get(&new.profile) else {
         let known = manage.options.catalog.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
@@ -168,13 +178,11 @@ async fn with_order(
 ) -> Response {
     let id = match order_number(number) {
         Ok(id) => id,
-        Err(refused) => return refused,
+        Err(refused) => return refused.into_response(),
     };
     let address = &manage.options.address;
     let shown = manage.server.change(|smdp, now| {
-        if smdp.order(id).is_none() {
-            return None;
-        }
+        smdp.order(id)?;
         let acted = act(smdp, id, now);
         smdp.order(id).map(|order| acted.map(|()| json_of(order, address)))
     });
@@ -231,7 +239,7 @@ pub(super) async fn set_state(State(manage): Shared, Path(number): Path<String>,
             })
             .await
         }
-        Err(refused) => refused,
+        Err(refused) => refused.into_response(),
     }
 }
 
@@ -249,7 +257,7 @@ pub(super) async fn set_expiry(State(manage): Shared, Path(number): Path<String>
             })
             .await
         }
-        Err(refused) => refused,
+        Err(refused) => refused.into_response(),
     }
 }
 
@@ -262,7 +270,7 @@ async fn code(
 ) -> Response {
     let id = match order_number(number) {
         Ok(id) => id,
-        Err(refused) => return refused,
+        Err(refused) => return refused.into_response(),
     };
     let address = &manage.options.address;
     let text = manage.server.change(|smdp, _| smdp.order(id).map(|order| order.activation_code(address)));
@@ -330,7 +338,7 @@ pub(super) async fn list_faults(State(manage): Shared) -> Response {
 pub(super) async fn add_fault(State(manage): Shared, body: Bytes) -> Response {
     let fault = match parse::<FaultSpec>(&body) {
         Ok(spec) => spec.fault(),
-        Err(refused) => return refused,
+        Err(refused) => return refused.into_response(),
     };
     match fault {
         Ok(fault) => {
@@ -344,7 +352,7 @@ pub(super) async fn add_fault(State(manage): Shared, body: Bytes) -> Response {
 pub(super) async fn set_faults(State(manage): Shared, body: Bytes) -> Response {
     let specs = match parse::<Vec<FaultSpec>>(&body) {
         Ok(specs) => specs,
-        Err(refused) => return refused,
+        Err(refused) => return refused.into_response(),
     };
     match specs.iter().map(FaultSpec::fault).collect() {
         Ok(all) => {

@@ -416,13 +416,12 @@ impl Euicc {
         found.map(|index| all[*index].0).ok_or(Sw::NOT_FOUND)
     }
 
-    /// The enabled profile as this channel sees it; `None` when no profile is enabled.
+    /// The enabled profile as this channel sees it; `None` when no profile with files is enabled.
     fn view(&mut self, number: u8) -> Option<View<'_>> {
         let free_memory = self.free_memory();
         let profile = self.store.enabled_mut()?;
         let (channel, verified) = self.channels.with_verified(number)?;
-        let (files, selection) = (&mut profile.package.files, &mut channel.selection);
-        Some(View { files, selection, verified, random: &mut self.random, free_memory })
+        View::of(&mut profile.package.files, (&mut channel.selection, verified), &mut self.random, free_memory)
     }
 
     /// A command on files, PINs or applications.

@@ -75,18 +75,31 @@ impl From<Sw> for Answer {
     }
 }
 
-/// The enabled profile as one channel sees it.
+/// The enabled profile as one channel sees it. It has an MF at least: references begin there.
 pub(crate) struct View<'a> {
-    pub(crate) files: &'a mut Files,
-    pub(crate) selection: &'a mut Selection,
-    pub(crate) verified: &'a mut Verified,
-    pub(crate) random: &'a mut dyn Random,
-    pub(crate) free_memory: u32,
+    files: &'a mut Files,
+    selection: &'a mut Selection,
+    verified: &'a mut Verified,
+    random: &'a mut dyn Random,
+    free_memory: u32,
 }
 
 type Done = Result<Answer, Sw>;
 
-impl View<'_> {
+impl<'a> View<'a> {
+    /// `None` when the profile has made no file: such a card is like one without a profile.
+    pub(crate) fn of(
+        files: &'a mut Files,
+        (selection, verified): (&'a mut Selection, &'a mut Verified),
+        random: &'a mut dyn Random,
+        free_memory: u32,
+    ) -> Option<Self> {
+        if files.image().is_empty() {
+            return None;
+        }
+        Some(View { files, selection, verified, random, free_memory })
+    }
+
     /// Carries out one of the commands of [`ins`].
     pub(crate) fn execute(&mut self, command: &Command<'_>) -> Answer {
         let done = match command.ins {

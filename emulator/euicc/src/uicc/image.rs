@@ -162,6 +162,11 @@ impl std::fmt::Debug for Image {
 const LONGEST_CHAIN_OF_LINKS: usize = 4;
 
 impl Image {
+    /// Whether there is no file at all, not even an MF.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+
     pub(crate) fn file(&self, file: FileRef) -> &File {
         // References are made by this image, for files that it has and keeps.
         &self.files[usize::from(file.0)]
@@ -203,7 +208,7 @@ impl Image {
     /// The file at a path of the package: from the MF, applications by their temporary identifiers.
     pub(super) fn by_package_path(&self, path: &[u8]) -> Option<FileRef> {
         // SAIP annex D: a path has at most 8 bytes.
-        if !path.len().is_multiple_of(2) || path.len() > 8 || self.files.is_empty() {
+        if !path.len().is_multiple_of(2) || path.len() > 8 || self.is_empty() {
             return None;
         }
         let mut ids = path.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]])).peekable();

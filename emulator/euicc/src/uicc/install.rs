@@ -236,9 +236,9 @@ impl Installer {
             image.applications().filter(|(_, _, of)| *of == kind).last().map(|(file, ..)| file)
         };
         let (base, mut directory) = match template.place {
-            Place::Root if !self.image.files.is_empty() => return Err(Status::PARAMETER),
+            Place::Root if !self.image.is_empty() => return Err(Status::PARAMETER),
             Place::Root => (MF, None),
-            _ if self.image.files.is_empty() => return Err(Status::PARAMETER),
+            _ if self.image.is_empty() => return Err(Status::PARAMETER),
             Place::UnderMf => (MF, None),
             Place::Application => {
                 self.check_application(kind)?;
@@ -372,7 +372,7 @@ impl Installer {
             Some(Shape::Mf) => id::MF,
             _ => parameters.id.or(entry.map(|entry| entry.id).filter(|id| *id != 0)).ok_or(Status::BAD_VALUES)?,
         };
-        let is_first = self.image.files.is_empty();
+        let is_first = self.image.is_empty();
         if !is_first && (id == id::MF || id == id::CURRENT_APPLICATION || self.is_taken(*parent, id)) {
             return Err(Status::PARAMETER);
         }
@@ -437,7 +437,7 @@ impl Installer {
 
     /// Where files in a directory really are made: a link to a directory has none of its own.
     fn image_directory(&self, parent: FileRef) -> FileRef {
-        if self.image.files.is_empty() { MF } else { self.image.resolve(parent) }
+        if self.image.is_empty() { MF } else { self.image.resolve(parent) }
     }
 
     fn structure(
@@ -487,7 +487,7 @@ impl Installer {
     }
 
     fn manage_files(&mut self, element: &Tlv<'_>) -> Result<(), Status> {
-        if self.image.files.is_empty() {
+        if self.image.is_empty() {
             return Err(Status::PARAMETER);
         }
         let mut fields = element.reader();

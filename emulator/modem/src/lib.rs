@@ -18,8 +18,10 @@ mod line;
 mod lpa;
 mod model;
 mod network;
+mod output;
 mod parse;
 mod phonebook;
+mod port;
 mod prompt;
 mod pty;
 mod result;
@@ -35,12 +37,13 @@ mod toolkit;
 
 pub use card::Card;
 pub use commands::maximum_response_time;
-pub use engine::{MessageError, Modem, Output, Write, WriteKind};
+pub use engine::{MessageError, Modem};
 pub use event::{ModemEvent, Observer};
 pub use model::{
     ApduTransport, BlankCard, Bytes, CardHandling, CchoAnswer, CchoFailure, Defaults, Dialect, HostAccess, Identity,
     Imei, LostSegments, Model, ModelError, Ports, ProfileSwitch, QesimDialect, StartupStep, Times, Timing, UrcPort,
     Urcs,
 };
+pub use output::{Output, Write, WriteKind};
 pub use pty::{Dropped, RunningModem};
 pub use result::{CmeError, CmsError};

@@ -43,7 +43,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-use crate::engine::{Modem, Output, WriteKind};
+use crate::engine::Modem;
+use crate::output::{Output, WriteKind};
 
 /// What is kept for a host that does not read, beside the 15 kB of the kernel.
 const BACKLOG: usize = 64 * 1024;

@@ -1,8 +1,8 @@
-//! Data mode, held URCs, times, and several ports.
+//! The line: editing, settings, data mode, held URCs, times, and several ports.
 
 use std::time::Duration;
 
-use super::{NOW, modem, say};
+use super::{NOW, modem, say, transcript};
 use crate::model::{Model, Timing};
 use crate::testing::Sketch;
 use crate::{Modem, Output};
@@ -130,4 +130,68 @@ fn a_switch_by_the_lpa_of_the_host() {
     let answer = say(&mut modem, "AT+QESIM=\"enable_profile\",1");
     assert_eq!(answer, format!("\r\nOK\r\n{ready}"));
     assert_eq!(sketch.0.lock().unwrap().resets, resets + 2);
+}
+
+#[test]
+fn identity_and_v250() {
+    let (mut modem, _) = modem("RM500Q-GL");
+    insta::assert_snapshot!(transcript(
+        &mut modem,
+        [
+            "AT",
+            "ATI",
+            "AT+CGMI;+CGMM;+CGMR;+CGSN",
+            "AT+GMI;+GMM;+GMR;+GSN",
+            "AT+CGMI=?",
+            "ATS3?S4?S5?S0?",
+            "ATS0=2S0?",
+            "ATS7?",
+            "ATS3=128",
+            "ATX4&C1&D2H",
+            "ATE2",
+            "ATI1",
+            "ATO",
+            "ATD*99#",
+            "AT+CMEE=?;+CMEE?",
+            "AT+CMEE=3",
+            "AT+CMEE=2",
+            "AT+CMEE=7",
+            "AT+NOSUCH",
+            "ATV0",
+            "ATI",
+            "AT+CMEE?",
+            "AT+CMEE=7",
+            "ATO",
+            "ATV1&WQ1",
+            "AT",
+            "ATZ",
+            "AT+CMEE?",
+            "AT&FE0",
+            "AT+CMEE?",
+        ]
+    ));
+}
+
+#[test]
+fn a_failure_ends_the_line() {
+    let (mut modem, _) = modem("RM500Q-GL");
+    assert_eq!(say(&mut modem, "AT+CMEE=1;+CGMI;+NOSUCH;+CMEE=2"), "\r\nQuectel\r\n\r\nERROR\r\n");
+    assert_eq!(say(&mut modem, "AT+CMEE?"), "\r\n+CMEE: 1\r\n\r\nOK\r\n");
+}
+
+#[test]
+fn echo_fragments_and_pipelines() {
+    let mut modem = Modem::new(Model::named("RM500Q-GL").unwrap(), Sketch::of_the_note().card());
+    assert_eq!(modem.receive(0, b"AT+C").for_port(0), b"AT+C");
+    assert_eq!(modem.receive(0, b"GMI\r\n").for_port(0), b"GMI\r\r\nQuectel\r\n\r\nOK\r\n");
+    assert_eq!(
+        modem.receive(0, b"AT\rA/ATE0\rAT\r").for_port(0),
+        b"AT\r\r\nOK\r\nA/\r\nOK\r\nATE0\r\r\nOK\r\n\r\nOK\r\n"
+    );
+    let line = format!("AT{}\rAT\r", "I".repeat(2049));
+    assert_eq!(modem.receive(0, line.as_bytes()).for_port(0), b"\r\nERROR\r\n\r\nOK\r\n");
+    let _ = modem.receive(0, b"AT+C");
+    let _ = modem.hang_up(0);
+    assert_eq!(say(&mut modem, "AT"), "\r\nOK\r\n");
+    assert!(modem.receive(7, b"AT\r").writes.is_empty());
 }

@@ -1,9 +1,13 @@
 //! The modem as a host sees it, over the whole command set.
 
+mod any_input;
 mod blank;
+mod channels;
 mod commands;
 mod line;
+mod note;
 mod quirks;
+mod states;
 
 use std::time::Duration;
 
@@ -13,6 +17,18 @@ use crate::testing::Sketch;
 
 /// 2026-11-20 10:31:45 UTC.
 pub(super) const NOW: Duration = Duration::from_secs(1_795_170_705);
+
+pub(super) const ISD_R: &str = "A0000005591010FFFFFFFF8900000100";
+
+/// What the model says when a card has become ready (eSIM LPA AN 1.1 §2.3.9).
+pub(super) const READY: &str = "\r\n+CPIN: READY\r\n\r\n+QUSIM: 1\r\n\r\n+QIND: SMS DONE\r\n\r\n+QIND: PB DONE\r\n";
+
+/// A model that only asks for the PIN when a card comes up.
+pub(super) fn brief() -> Model {
+    let mut model = Model::named("RM500Q-GL").unwrap();
+    model.card.startup = vec![crate::model::StartupStep::Pin];
+    model
+}
 
 /// A modem of this model without echo, on the card of the note.
 pub(super) fn modem(model: &str) -> (Modem, Sketch) {

@@ -8,3 +8,4 @@ pub mod error;
 pub mod explain;
 pub mod load;
 pub mod parse;
+pub mod transcript;

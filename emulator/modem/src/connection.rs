@@ -6,9 +6,20 @@
 
 use std::time::Duration;
 
+/// Where a connection leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Peer {
+    /// A loop: everything comes back.
+    #[default]
+    Loop,
+    /// A packet data context.
+    Packets(u8),
+}
+
 /// A connection that stands.
 #[derive(Debug, Default)]
 pub(crate) struct Connection {
+    pub(crate) peer: Peer,
     /// When data came last.
     last: Duration,
     /// Escape characters that are kept back.
@@ -26,6 +37,11 @@ pub(crate) struct Sent {
 const ESCAPES: usize = 3;
 
 impl Connection {
+    /// A connection to this.
+    pub(crate) fn to(peer: Peer) -> Self {
+        Connection { peer, ..Connection::default() }
+    }
+
     /// Data mode begins, or begins again.
     pub(crate) fn resume(&mut self, now: Duration) {
         self.last = now;

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use crate::card::{Card, Uicc};
 use crate::commands::{self, Exec, Next};
-use crate::connection::{Pause, Sent};
+use crate::connection::{Pause, Peer, Sent};
 use crate::event::{ModemEvent, Observer, Tap};
 use crate::line::{Input, Line};
 use crate::model::{Model, UrcPort};
@@ -141,6 +141,7 @@ impl Modem {
         let (Mode::Data, Some(connection)) = (&port.mode, &mut port.connection) else { return };
         match connection.pause(now, port.settings.guard_time()) {
             Pause::Nothing => {}
+            Pause::Data(_) if connection.peer != Peer::Loop => {}
             Pause::Data(bytes) => output.push(index, WriteKind::Response, bytes),
             Pause::Escape => {
                 port.mode = Mode::Command;
@@ -180,7 +181,9 @@ impl Modem {
                     let guard = port.settings.guard_time();
                     let escape = port.settings.register(2).unwrap_or(b'+');
                     let Sent { echoed } = connection.send(rest, now, escape, guard);
-                    output.push(index, WriteKind::Response, echoed);
+                    if connection.peer == Peer::Loop {
+                        output.push(index, WriteKind::Response, echoed);
+                    }
                     break;
                 }
                 // A mode without its connection cannot be; the port is in command mode then.

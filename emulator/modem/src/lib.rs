@@ -14,12 +14,14 @@ mod commands;
 mod connection;
 mod engine;
 mod event;
+mod ip_error;
 mod line;
 mod lpa;
 mod model;
 mod network;
 mod output;
 mod parse;
+mod pdp;
 mod phonebook;
 mod port;
 mod prompt;
@@ -39,10 +41,11 @@ pub use card::Card;
 pub use commands::maximum_response_time;
 pub use engine::{MessageError, Modem};
 pub use event::{ModemEvent, Observer};
+pub use ip_error::IpError;
 pub use model::{
-    ApduTransport, BlankCard, Bytes, CardHandling, CchoAnswer, CchoFailure, Defaults, Dialect, HostAccess, Identity,
-    Imei, LostSegments, Model, ModelError, Ports, ProfileSwitch, QesimDialect, StartupStep, Times, Timing, UrcPort,
-    Urcs,
+    ApduTransport, BlankCard, Bytes, CardHandling, CchoAnswer, CchoFailure, CommandSet, Defaults, Dialect, HostAccess,
+    Identity, Imei, LostSegments, Model, ModelError, Ports, ProfileSwitch, QesimDialect, StartupStep, Times, Timing,
+    UrcPort, Urcs,
 };
 pub use output::{Output, Write, WriteKind};
 pub use pty::{Dropped, RunningModem};

@@ -21,6 +21,9 @@ const EMBEDDED: &[(&str, &str)] = &[
     ("RM502Q-AE", include_str!("../models/RM502Q-AE.toml")),
     ("RM505Q-AE", include_str!("../models/RM505Q-AE.toml")),
     ("RM510Q-GL", include_str!("../models/RM510Q-GL.toml")),
+    // EC200U&EG915U Series SSL Application Note 1.1.
+    ("EC200U", include_str!("../models/EC200U.toml")),
+    ("EG915U", include_str!("../models/EG915U.toml")),
     // Modules with something odd, as reported from the field.
     ("MC7455", include_str!("../models/MC7455.toml")),
     ("EM7590", include_str!("../models/EM7590.toml")),
@@ -289,6 +292,8 @@ pub struct Dialect {
     pub lost_segments: Option<LostSegments>,
     /// The commands that the module's own LPA has.
     pub qesim: QesimDialect,
+    /// The sets of commands that it has beside the common ones.
+    pub command_sets: Vec<CommandSet>,
 }
 
 impl Default for Dialect {
@@ -308,6 +313,7 @@ impl Default for Dialect {
             apdu_transport: ApduTransport::Plain,
             lost_segments: None,
             qesim: QesimDialect::Note,
+            command_sets: vec![CommandSet::Sockets, CommandSet::Files],
         }
     }
 }
@@ -315,6 +321,10 @@ impl Default for Dialect {
 impl Dialect {
     pub(crate) fn lacks_command(&self, name: &str) -> bool {
         names_it(&self.missing_commands, name)
+    }
+
+    pub(crate) fn has_set(&self, set: CommandSet) -> bool {
+        set == CommandSet::Common || self.command_sets.contains(&set)
     }
 
     pub(crate) fn lacks_test(&self, name: &str) -> bool {
@@ -435,6 +445,21 @@ pub enum QesimDialect {
     Note,
     /// Those of older firmware: `list`, `enable`, `disable` and `delete` by ICCID.
     Older,
+}
+
+/// A set of commands that a module has as a whole, or lacks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CommandSet {
+    /// What every model has, but for its `missing_commands`.
+    #[serde(skip)]
+    Common,
+    /// The module's own TCP/IP stack: `+QICSGP`, `+QIACT`, `+QIOPEN` and what goes with them.
+    Sockets,
+    /// TLS on top of it: `+QSSLCFG`, `+QSSLOPEN` and what goes with them.
+    Ssl,
+    /// The file area: `+QFUPL`, `+QFOPEN` and what goes with them.
+    Files,
 }
 
 /// How a module treats the card.
@@ -667,7 +692,7 @@ mod tests {
           |
         8 | ccho_anser = "bare"
           | ^^^^^^^^^^
-        unknown field `ccho_anser`, expected one of `ccho_answer`, `missing_commands`, `missing_tests`, `silent_tests`, `channel_tests_tell`, `space_after_colon`, `quotes_required`, `ccho_failure`, `host_isd_r`, `ccho_works`, `csim_status_on_channels`, `apdu_transport`, `lost_segments`, `qesim`
+        unknown field `ccho_anser`, expected one of `ccho_answer`, `missing_commands`, `missing_tests`, `silent_tests`, `channel_tests_tell`, `space_after_colon`, `quotes_required`, `ccho_failure`, `host_isd_r`, `ccho_works`, `csim_status_on_channels`, `apdu_transport`, `lost_segments`, `qesim`, `command_sets`
         "#);
         let error = Model::from_toml(&file("").replace("518\"", "519\"")).unwrap_err();
         insta::assert_snapshot!(error.to_string(), @r#"

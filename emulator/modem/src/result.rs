@@ -190,6 +190,18 @@ CmeError {
     IncorrectParameters = 50, "Incorrect parameters";
     /// No other code tells.
     Unknown = 100, "unknown";
+    /// The network does not know the access point (TS 27.007 §9.2.2.1, cause 27).
+    UnknownApn = 127, "missing or unknown APN";
+    /// The network does not support what was asked for (cause 32).
+    OptionNotSupported = 132, "service option not supported";
+    /// The subscription does not have what was asked for (cause 33).
+    OptionNotSubscribed = 133, "requested service option not subscribed";
+    /// What was asked for is out of order (cause 34).
+    OptionOutOfOrder = 134, "service option temporarily out of order";
+    /// Packet service failed in a way that no other code tells.
+    UnspecifiedGprs = 148, "unspecified GPRS error";
+    /// User authentication failed (cause 29).
+    PdpAuthentication = 149, "PDP authentication failure";
 }
 }
 

@@ -7,8 +7,10 @@ use std::time::Duration;
 use crate::card::{CardError, Uicc};
 use crate::charset::Charset;
 use crate::event::Tap;
+use crate::ip_error::IpError;
 use crate::model::{BlankCard, Model, ProfileSwitch, Timing, UrcPort};
 use crate::network::Network;
+use crate::pdp::PdpContexts;
 use crate::phonebook::PhoneBook;
 use crate::result::{CmeError, CmsError};
 use crate::sim::{Sim, SimState};
@@ -35,6 +37,9 @@ pub(crate) struct State {
     pub(crate) disabled_since_restart: bool,
     pub(crate) sim: Sim,
     pub(crate) network: Network,
+    pub(crate) pdp: PdpContexts,
+    /// How the last command of the module's own stack has ended.
+    pub(crate) last_ip_error: Option<IpError>,
     pub(crate) messages: MessageService,
     pub(crate) phone_book: PhoneBook,
     pub(crate) options: Options,
@@ -114,6 +119,8 @@ impl State {
             disabled_since_restart: false,
             sim: Sim::default(),
             network: Network::default(),
+            pdp: PdpContexts::new(),
+            last_ip_error: None,
             messages: MessageService::default(),
             phone_book: PhoneBook::default(),
             options: Options::new(&model),
@@ -144,6 +151,8 @@ impl State {
         self.uicc.power_down();
         self.sim = Sim::default();
         self.network.restart();
+        self.pdp.restart();
+        self.last_ip_error = None;
         self.messages.restart();
         self.power_cycle = None;
         self.restart = false;
@@ -207,6 +216,7 @@ impl State {
         let home = self.sim.home_network().filter(|_| ready);
         let urcs = self.network.update(home);
         self.urcs.extend(urcs);
+        self.follow_packet_service();
     }
 
     /// Fetches the proactive commands that wait on the card and carries them out (TS 102 223 §6). Gives true when the

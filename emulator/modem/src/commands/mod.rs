@@ -5,9 +5,11 @@
 
 mod access;
 mod book;
+mod context;
 mod general;
 mod message;
 mod network;
+mod packet;
 mod qesim;
 mod quectel;
 mod security;
@@ -16,6 +18,7 @@ mod v250;
 use std::time::Duration;
 
 use crate::connection::Connection;
+use crate::model::CommandSet;
 use crate::parse::{Command, Form, Params, RegisterAction};
 use crate::prompt::Prompt;
 use crate::result::{CmeError, Failure, ResultCode};
@@ -91,6 +94,8 @@ struct Entry {
     within: u32,
     /// V.250 §5.6.1: a character aborts it.
     abortable: bool,
+    /// The set that a model has to have for it.
+    set: CommandSet,
 }
 
 /// A basic command: its name, the greatest value it takes (a missing one counts as 0), and what carries it out.
@@ -105,12 +110,26 @@ struct BasicEntry {
 const WITHIN: u32 = 300;
 
 const fn entry(name: &'static str) -> Entry {
-    Entry { name, execute: None, read: None, test: Test::Ok, write: None, within: WITHIN, abortable: false }
+    Entry {
+        name,
+        execute: None,
+        read: None,
+        test: Test::Ok,
+        write: None,
+        within: WITHIN,
+        abortable: false,
+        set: CommandSet::Common,
+    }
 }
 
 /// A command that tells something.
 const fn tells(name: &'static str, execute: Handler) -> Entry {
     Entry { execute: Some(execute), ..entry(name) }
+}
+
+/// Makes a command one of a set.
+const fn of(set: CommandSet, entry: Entry) -> Entry {
+    Entry { set, ..entry }
 }
 
 /// A setting: read, tested by a text, written.
@@ -207,6 +226,27 @@ const EXTENDED: &[Entry] = &[
         abortable: true,
         ..setting("+CUSD", network::read_cusd, "+CUSD: (0-2)", network::write_cusd)
     },
+    // Packet data (TS 27.007 §10.1).
+    Entry {
+        read: Some(packet::read_cgdcont),
+        test: Test::Call(packet::test_cgdcont),
+        write: Some(packet::write_cgdcont),
+        ..entry("+CGDCONT")
+    },
+    Entry { within: 140_000, ..setting("+CGATT", packet::read_cgatt, "+CGATT: (0,1)", packet::write_cgatt) },
+    Entry { within: 150_000, ..setting("+CGACT", packet::read_cgact, "+CGACT: (0,1)", packet::write_cgact) },
+    Entry {
+        test: Test::Call(packet::test_cgpaddr),
+        write: Some(packet::addresses_of),
+        ..tells("+CGPADDR", packet::addresses)
+    },
+    Entry {
+        test: Test::Call(packet::test_cgcontrdp),
+        write: Some(packet::dynamic_of),
+        ..tells("+CGCONTRDP", packet::dynamic)
+    },
+    setting("+CGAUTH", packet::read_cgauth, "+CGAUTH: (1-15),(0-2),127,127", packet::write_cgauth),
+    setting("+CGEREP", packet::read_cgerep, "+CGEREP: (0-2),(0,1)", packet::write_cgerep),
     tells("+CNUM", book::own),
     // Phone book (TS 27.007 §8.11 to §8.14).
     Entry {
@@ -271,6 +311,37 @@ const EXTENDED: &[Entry] = &[
         ..entry("+QPOWD")
     },
     Entry { test: Test::Call(qesim::test), write: Some(qesim::write), ..entry("+QESIM") },
+    // The module's own TCP/IP stack (EC200U&EG915U TCP/IP AN 1.1).
+    of(
+        CommandSet::Sockets,
+        Entry {
+            test: Test::Text("+QICSGP: (1-7),(1-3),<APN>,<username>,<password>,(0-2)"),
+            write: Some(context::configure),
+            ..entry("+QICSGP")
+        },
+    ),
+    of(
+        CommandSet::Sockets,
+        Entry { within: 150_000, ..setting("+QIACT", context::read_active, "+QIACT: (1-7)", context::activate) },
+    ),
+    of(
+        CommandSet::Sockets,
+        Entry {
+            within: 40_000,
+            test: Test::Text("+QIDEACT: (1-7)"),
+            write: Some(context::deactivate),
+            ..entry("+QIDEACT")
+        },
+    ),
+    of(
+        CommandSet::Sockets,
+        Entry {
+            test: Test::Text("+QIDNSCFG: (1-7),<pridnsaddr>,<secdnsaddr>"),
+            write: Some(context::name_servers),
+            ..entry("+QIDNSCFG")
+        },
+    ),
+    of(CommandSet::Sockets, tells("+QIGETERROR", context::last_error)),
 ];
 
 /// The basic commands.
@@ -342,7 +413,10 @@ pub(crate) fn run(exec: &mut Exec<'_>, command: Command) -> Outcome {
         Command::Extended { name, form } => {
             let entry = EXTENDED.iter().find(|entry| entry.name == name).ok_or(Failure::Error)?;
             let dialect = &exec.state.model.dialect;
-            if dialect.lacks_command(&name) || (form == Form::Test && dialect.lacks_test(&name)) {
+            if !dialect.has_set(entry.set)
+                || dialect.lacks_command(&name)
+                || (form == Form::Test && dialect.lacks_test(&name))
+            {
                 return Err(Failure::Error);
             }
             if form == Form::Test && dialect.is_silent_on_test(&name) {

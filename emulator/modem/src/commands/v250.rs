@@ -118,12 +118,15 @@ fn connect(exec: &mut Exec<'_>) {
 }
 
 /// `D` (V.250 §6.3.1). A number without semicolon is a data call, which the network connects to a loop: every byte
-/// comes back. There is no voice, and packet data (`*99#`) has no bearer here.
+/// comes back. There is no voice; `*99#` leads to packet data.
 pub(super) fn dial(exec: &mut Exec<'_>, number: &str, voice: bool) -> Outcome {
     let number: String = number.chars().filter(|c| !c.is_whitespace()).map(|c| c.to_ascii_uppercase()).collect();
     // V.250 §6.3.1: digits and modifiers.
     if !number.chars().all(|c| "0123456789*#+ABCD,TPW!@-().".contains(c)) {
         return Err(Failure::Error);
+    }
+    if let Some(cid) = super::packet::dialled_context(&number).filter(|_| !voice) {
+        return super::packet::dial(exec, cid);
     }
     let digits = number.chars().filter(|c| c.is_ascii_digit()).count();
     exec.abort = Some(ResultCode::Failed(Failure::NoCarrier));

@@ -58,7 +58,7 @@ fn a_line_that_drops() {
     }
     // V0, and a dial string that cannot be.
     let (mut modem, _) = modem("RM500Q-GL");
-    assert_eq!(say(&mut modem, "ATV0D*99***1#"), "3\r");
+    assert_eq!(say(&mut modem, "ATV0D*99***9#"), "3\r");
     assert_eq!(say(&mut modem, "ATD12&3"), "4\r");
     assert_eq!(say(&mut modem, "ATD 1 2-3T"), "1\r");
     let _ = modem.drop_line(0);
@@ -151,7 +151,7 @@ fn identity_and_v250() {
             "ATE2",
             "ATI1",
             "ATO",
-            "ATD*99#",
+            "ATD*99***9#",
             "AT+CMEE=?;+CMEE?",
             "AT+CMEE=3",
             "AT+CMEE=2",

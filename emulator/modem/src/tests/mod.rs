@@ -6,6 +6,7 @@ mod channels;
 mod commands;
 mod line;
 mod note;
+mod packet;
 mod quirks;
 mod states;
 

@@ -4,8 +4,8 @@
 //! A host's own APDUs (AT+CGLA, AT+CSIM) pass with their status untouched, GET RESPONSE included: that is the host's
 //! business. The modem's own commands go through [`Uicc::exchange`], which fetches what a `61xx` announces.
 
+use crate::errors::CmeError;
 use crate::event::{ModemEvent, Tap};
-use crate::result::CmeError;
 
 /// A card: what stands behind the contacts.
 pub trait Card: Send {

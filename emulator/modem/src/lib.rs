@@ -13,6 +13,7 @@ mod charset;
 mod commands;
 mod connection;
 mod engine;
+mod errors;
 mod event;
 mod ip_error;
 mod line;
@@ -40,6 +41,7 @@ mod toolkit;
 pub use card::Card;
 pub use commands::maximum_response_time;
 pub use engine::{MessageError, Modem};
+pub use errors::{CmeError, CmsError};
 pub use event::{ModemEvent, Observer};
 pub use ip_error::IpError;
 pub use model::{
@@ -49,4 +51,3 @@ pub use model::{
 };
 pub use output::{Output, Write, WriteKind};
 pub use pty::{Dropped, RunningModem};
-pub use result::{CmeError, CmsError};

@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use serde::Deserialize;
 
-use crate::result::CmeError;
+use crate::errors::CmeError;
 
 /// The models that come with the crate.
 const EMBEDDED: &[(&str, &str)] = &[

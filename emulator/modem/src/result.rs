@@ -5,6 +5,7 @@
 //! numeric (`ATV`), not at all (`ATQ1`), and with which detail (`+CMEE`).
 
 use crate::card::CardError;
+use crate::errors::{CmeError, CmsError};
 use crate::settings::Settings;
 
 /// Why a command failed.
@@ -109,146 +110,6 @@ pub(crate) fn write_information(lines: &[String], settings: &Settings, out: &mut
     }
 }
 
-macro_rules! errors {
-    ($(#[$title:meta])* $kind:ident { $($(#[$doc:meta])* $name:ident = $code:literal, $text:literal;)* }) => {
-        $(#[$title])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum $kind {
-            $($(#[$doc])* $name,)*
-        }
-
-        impl $kind {
-            /// Every one of them.
-            pub const ALL: &[$kind] = &[$($kind::$name),*];
-
-            /// The number that `+CMEE=1` shows.
-            pub fn code(self) -> u16 {
-                match self { $($kind::$name => $code,)* }
-            }
-
-            /// The text that `+CMEE=2` shows.
-            pub fn text(self) -> &'static str {
-                match self { $($kind::$name => $text,)* }
-            }
-
-            /// The error with this number.
-            pub fn from_code(code: u16) -> Option<Self> {
-                $kind::ALL.iter().copied().find(|error| error.code() == code)
-            }
-        }
-    };
-}
-
-errors! {
-/// Errors of the mobile equipment (TS 27.007 §9.2.1, general errors).
-CmeError {
-    /// The equipment failed in a way that no other code tells.
-    PhoneFailure = 0, "phone failure";
-    /// Not allowed in the present state.
-    OperationNotAllowed = 3, "operation not allowed";
-    /// Not supported by this equipment.
-    OperationNotSupported = 4, "operation not supported";
-    /// There is no card.
-    SimNotInserted = 10, "SIM not inserted";
-    /// The PIN has to be given first.
-    SimPinRequired = 11, "SIM PIN required";
-    /// The PIN is blocked.
-    SimPukRequired = 12, "SIM PUK required";
-    /// The card does not answer as it should.
-    SimFailure = 13, "SIM failure";
-    /// The card is occupied.
-    SimBusy = 14, "SIM busy";
-    /// Not a card for this equipment.
-    SimWrong = 15, "SIM wrong";
-    /// The PIN or password that was given is not right.
-    IncorrectPassword = 16, "incorrect password";
-    /// PIN2 has to be given first.
-    SimPin2Required = 17, "SIM PIN2 required";
-    /// PIN2 is blocked.
-    SimPuk2Required = 18, "SIM PUK2 required";
-    /// Nothing is free any more.
-    MemoryFull = 20, "memory full";
-    /// The number does not name anything.
-    InvalidIndex = 21, "invalid index";
-    /// What was looked for is not there.
-    NotFound = 22, "not found";
-    /// A text is too long.
-    TextTooLong = 24, "text string too long";
-    /// A text holds what it must not.
-    InvalidCharacters = 25, "invalid characters in text string";
-    /// A dial string is too long.
-    DialTooLong = 26, "dial string too long";
-    /// A dial string holds what it must not.
-    InvalidDialCharacters = 27, "invalid characters in dial string";
-    /// There is no network.
-    NoNetwork = 30, "no network service";
-    /// The network did not answer in time.
-    NetworkTimeout = 31, "network timeout";
-    /// The network does not let this subscription in.
-    EmergencyOnly = 32, "network not allowed - emergency calls only";
-    /// Parameters that break their rules.
-    IncorrectParameters = 50, "Incorrect parameters";
-    /// No other code tells.
-    Unknown = 100, "unknown";
-    /// The network does not know the access point (TS 27.007 §9.2.2.1, cause 27).
-    UnknownApn = 127, "missing or unknown APN";
-    /// The network does not support what was asked for (cause 32).
-    OptionNotSupported = 132, "service option not supported";
-    /// The subscription does not have what was asked for (cause 33).
-    OptionNotSubscribed = 133, "requested service option not subscribed";
-    /// What was asked for is out of order (cause 34).
-    OptionOutOfOrder = 134, "service option temporarily out of order";
-    /// Packet service failed in a way that no other code tells.
-    UnspecifiedGprs = 148, "unspecified GPRS error";
-    /// User authentication failed (cause 29).
-    PdpAuthentication = 149, "PDP authentication failure";
-}
-}
-
-errors! {
-/// Errors of the message service (TS 27.005 §3.2.5).
-CmsError {
-    /// The equipment failed in a way that no other code tells.
-    Failure = 300, "ME failure";
-    /// Not allowed in the present state.
-    NotAllowed = 302, "operation not allowed";
-    /// Not supported by this equipment.
-    NotSupported = 303, "operation not supported";
-    /// A PDU that is none.
-    InvalidPdu = 304, "invalid PDU mode parameter";
-    /// A parameter of text mode that is none.
-    InvalidText = 305, "invalid text mode parameter";
-    /// There is no card.
-    SimNotInserted = 310, "(U)SIM not inserted";
-    /// The PIN has to be given first.
-    SimPinRequired = 311, "(U)SIM PIN required";
-    /// The card does not answer as it should.
-    SimFailure = 313, "(U)SIM failure";
-    /// The PIN is blocked.
-    SimPukRequired = 316, "(U)SIM PUK required";
-    /// There is nothing at this index.
-    InvalidIndex = 321, "invalid memory index";
-    /// The memory is full.
-    MemoryFull = 322, "memory full";
-    /// There is no address of a service centre.
-    NoServiceCentre = 330, "SMSC address unknown";
-    /// There is no network.
-    NoNetwork = 331, "no network service";
-    /// No other code tells.
-    Unknown = 500, "unknown error";
-}
-}
-
-impl From<CardError> for CmsError {
-    fn from(error: CardError) -> Self {
-        match error {
-            CardError::Absent => CmsError::SimNotInserted,
-            CardError::Status(0x6982) => CmsError::SimPinRequired,
-            _ => CmsError::SimFailure,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -292,15 +153,5 @@ mod tests {
         out.clear();
         write_information(&[], &settings, &mut out);
         assert!(out.is_empty());
-    }
-
-    #[test]
-    fn codes_are_distinct() {
-        for error in CmeError::ALL {
-            assert_eq!(CmeError::from_code(error.code()), Some(*error));
-        }
-        for error in CmsError::ALL {
-            assert_eq!(CmsError::from_code(error.code()), Some(*error));
-        }
     }
 }

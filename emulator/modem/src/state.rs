@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use crate::card::{CardError, Uicc};
 use crate::charset::Charset;
+use crate::errors::{CmeError, CmsError};
 use crate::event::Tap;
 use crate::ip_error::IpError;
 use crate::model::{BlankCard, Model, ProfileSwitch, Timing, UrcPort};
 use crate::network::Network;
 use crate::pdp::PdpContexts;
 use crate::phonebook::PhoneBook;
-use crate::result::{CmeError, CmsError};
 use crate::sim::{Sim, SimState};
 use crate::sms::MessageService;
 use crate::toolkit::Refresh;

@@ -6,9 +6,10 @@ use rsp::ids::{from_hex, to_hex};
 
 use super::{Exec, INCORRECT, Outcome, at_most, choice};
 use crate::card::{CardError, split_status};
+use crate::errors::CmeError;
 use crate::model::{ApduTransport, CchoAnswer, CchoFailure, HostAccess};
 use crate::parse::Params;
-use crate::result::{CmeError, Failure};
+use crate::result::Failure;
 use crate::sim::ADF;
 
 /// A short APDU has a header of 4 bytes at least, and 261 bytes at most (ISO 7816-4 §5.1).

@@ -1,9 +1,10 @@
 //! Phone books for hosts (TS 27.007 §8.11 to §8.14), and the own number (§7.1).
 
 use super::{Exec, INCORRECT, Outcome, at_most, name};
+use crate::errors::CmeError;
 use crate::parse::Params;
 use crate::phonebook::{Book, BookError, Entry, Limits, own_numbers};
-use crate::result::{CmeError, Failure};
+use crate::result::Failure;
 use crate::sim::Files;
 use crate::sms::pdu::Address;
 

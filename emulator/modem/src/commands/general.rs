@@ -5,8 +5,8 @@ use rsp::Iccid;
 use super::{Exec, INCORRECT, Next, Outcome, at_most, choice, name, single};
 use crate::calendar::Calendar;
 use crate::charset::Charset;
+use crate::errors::CmeError;
 use crate::parse::Params;
-use crate::result::CmeError;
 use crate::sim::{ADF, imsi_digits};
 
 /// `I` (V.250 §6.1.3), with the lines of the maker.

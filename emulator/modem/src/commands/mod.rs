@@ -18,10 +18,11 @@ mod v250;
 use std::time::Duration;
 
 use crate::connection::Connection;
+use crate::errors::CmeError;
 use crate::model::CommandSet;
 use crate::parse::{Command, Form, Params, RegisterAction};
 use crate::prompt::Prompt;
-use crate::result::{CmeError, Failure, ResultCode};
+use crate::result::{Failure, ResultCode};
 use crate::settings::Settings;
 use crate::sim::Files;
 use crate::state::State;

@@ -1,9 +1,10 @@
 //! The network for hosts: registration, selection, signal, USSD (TS 27.007 §7, §8.5, §8.69).
 
 use super::{Exec, INCORRECT, Outcome, at_most, choice, single};
+use crate::errors::CmeError;
 use crate::network::{Domain, E_UTRAN, Selection};
 use crate::parse::{Params, quote};
-use crate::result::{CmeError, Failure};
+use crate::result::Failure;
 use crate::sim::ADF;
 
 fn read(exec: &mut Exec<'_>, domain: Domain) -> Outcome {

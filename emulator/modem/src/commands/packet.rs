@@ -4,9 +4,10 @@ use std::net::Ipv6Addr;
 
 use super::{Exec, INCORRECT, Next, Outcome, at_most, choice, name};
 use crate::connection::{Connection, Peer};
+use crate::errors::CmeError;
 use crate::parse::{Params, quote};
 use crate::pdp::{ActivationError, Authentication, CONTEXTS, Context, Credentials, PdpType, SmCause};
-use crate::result::{CmeError, Failure, ResultCode};
+use crate::result::{Failure, ResultCode};
 use crate::state::State;
 
 /// The longest APN (TS 23.003 §9.1).

@@ -1,10 +1,11 @@
 //! The maker's own commands (RG50xQ & RM5xxQ Series AT Commands Manual), beside those of the LPA.
 
 use super::{Exec, INCORRECT, Next, Outcome, at_most, choice, name, single};
+use crate::errors::CmeError;
 use crate::model::UrcPort;
 use crate::network::{AREA, CELL};
 use crate::parse::Params;
-use crate::result::{CmeError, Failure};
+use crate::result::Failure;
 use crate::sim::SimState;
 use crate::state::State;
 

@@ -2,8 +2,9 @@
 
 use super::{Exec, INCORRECT, Outcome, at_most, choice, name};
 use crate::card::CardError;
+use crate::errors::CmeError;
 use crate::parse::Params;
-use crate::result::{CmeError, Failure};
+use crate::result::Failure;
 use crate::sim::{SimState, is_pin_enabled};
 use crate::state::State;
 

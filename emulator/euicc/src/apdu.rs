@@ -12,6 +12,10 @@ impl Sw {
     pub(crate) const OK: Sw = Sw(0x9000);
     /// Warning without information, nothing has changed.
     pub(crate) const NOTHING_CHANGED: Sw = Sw(0x6200);
+    /// More of the object is available (TS 102 221 §10.2.1.2).
+    pub(crate) const MORE_DATA_AVAILABLE: Sw = Sw(0x62F1);
+    /// More of the object is expected (TS 102 221 §10.2.1.3).
+    pub(crate) const MORE_DATA_EXPECTED: Sw = Sw(0x63F1);
     /// No record matches a search.
     pub(crate) const SEARCH_UNSUCCESSFUL: Sw = Sw(0x6282);
     /// The selected file is deactivated.
@@ -44,6 +48,8 @@ impl Sw {
     pub(crate) const NOT_FOUND: Sw = Sw(0x6A82);
     /// Record not found.
     pub(crate) const RECORD_NOT_FOUND: Sw = Sw(0x6A83);
+    /// The file has no room for the object.
+    pub(crate) const NOT_ENOUGH_MEMORY: Sw = Sw(0x6A84);
     /// Incorrect P1 or P2.
     pub(crate) const WRONG_P1_P2: Sw = Sw(0x6A86);
     /// Referenced data not found.

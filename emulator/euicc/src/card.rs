@@ -438,10 +438,16 @@ impl Euicc {
         };
         match answer {
             Answer::Now(response) => response,
-            Answer::Offer(data) => match self.channels.get(command.channel) {
-                Some(channel) => channel.offer(data).into(),
-                None => Sw::CHANNEL_NOT_SUPPORTED.into(),
-            },
+            Answer::Offer(data) => self.offer(command.channel, data, Sw::OK).into(),
+            Answer::OfferWith(data, ending) => self.offer(command.channel, data, ending).into(),
+        }
+    }
+
+    /// Keeps data for GET RESPONSE on a channel; `ending` comes with the last of it.
+    fn offer(&mut self, number: u8, data: Vec<u8>, ending: Sw) -> Sw {
+        match self.channels.get(number) {
+            Some(channel) => channel.offer_with(data, ending),
+            None => Sw::CHANNEL_NOT_SUPPORTED,
         }
     }
 
@@ -521,10 +527,7 @@ impl Euicc {
         }
         match self.execute(&chain.into_data(), now) {
             Ok(_) if loses_response => Sw::OK,
-            Ok(response) => match self.channels.get(command.channel) {
-                Some(channel) => channel.offer(response),
-                None => Sw::CHANNEL_NOT_SUPPORTED,
-            },
+            Ok(response) => self.offer(command.channel, response, Sw::OK),
             Err(sw) => sw,
         }
     }

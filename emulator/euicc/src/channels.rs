@@ -21,7 +21,7 @@ pub(crate) enum Application {
 }
 
 /// A command that arrives in several STORE DATA blocks.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Chain {
     data: Vec<u8>,
     blocks: u16,
@@ -49,8 +49,8 @@ impl Chain {
     }
 }
 
-/// The state of one open channel.
-#[derive(Debug, Default)]
+/// The state of one open channel. `Debug` prints no data that is on its way: it may be a key.
+#[derive(Default)]
 pub(crate) struct Channel {
     pub(crate) application: Application,
     /// What is selected in the files of the enabled profile.
@@ -63,6 +63,14 @@ pub(crate) struct Channel {
     pub(crate) ending: Option<Sw>,
     /// A STORE DATA chain that is not complete yet.
     pub(crate) chain: Option<Chain>,
+}
+
+impl std::fmt::Debug for Channel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Channel { application, selection, pending, chain, .. } = self;
+        let (waiting, blocks) = (pending.len(), chain.as_ref().map_or(0, |chain| chain.blocks));
+        write!(f, "Channel({application:?}, {selection:?}, {waiting} bytes to fetch, {blocks} blocks come in)")
+    }
 }
 
 impl Channel {
@@ -152,7 +160,7 @@ impl Channels {
         let origin = self.slots[usize::from(from)].as_ref().filter(|_| from != 0);
         let channel = Channel {
             application: origin.map(|channel| channel.application).unwrap_or_default(),
-            selection: origin.map(|channel| channel.selection).unwrap_or_default(),
+            selection: origin.map(|channel| channel.selection.clone()).unwrap_or_default(),
             ..Channel::default()
         };
         match &mut self.slots[usize::from(number)] {

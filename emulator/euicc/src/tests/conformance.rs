@@ -63,7 +63,7 @@ const REQUIREMENTS: &[(&str, &str, &str)] = &[
     (
         "USIM - files",
         "",
-        "reading, updating, searching, increasing, activating and deactivating (TS 102 221 §11.1.3 to §11.1.8, §11.1.14, §11.1.15)",
+        "reading, updating, searching, increasing, activating and deactivating (TS 102 221 §11.1.3 to §11.1.8, §11.1.14, §11.1.15); objects of BER-TLV files in blocks (§11.3)",
     ),
     ("USIM - access conditions", "", "the rules in EF.ARR (TS 102 221 §9.2)"),
     (
@@ -209,10 +209,6 @@ const LEFT_OUT: &[(&str, &str)] = &[
     (
         "the universal PIN and its replacement (TS 102 221 §9.4.1)",
         "no profile package of the field has one; answered by 6A86",
-    ),
-    (
-        "RETRIEVE DATA and SET DATA on BER-TLV files",
-        "such files are made, listed and selected; their content is kept as it came with the package",
     ),
     (
         "applets, security domains, remote file management and OTA",

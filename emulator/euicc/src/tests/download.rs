@@ -37,13 +37,6 @@ fn failure(lab: &mut Lab, order: &Order) -> (Command, Reason, Option<EuiccRespon
         panic!("installed");
     };
     assert_eq!(result.notification.iccid, Some(order.metadata.iccid));
-    // The session is closed.
-    let cancel = CancelSessionRequest {
-        transaction_id: lab.transaction_id.clone(),
-        reason: CancelSessionReason::LoadBppExecutionError,
-    };
-    let response = lab.es10(&cancel.encode());
-    assert!(matches!(CancelSessionResponse::parse(&response), Ok(CancelSessionResponse::Error(5))));
     (command, reason, simple_response.map(|response| EuiccResponse::parse(&response).unwrap()))
 }
 

@@ -13,8 +13,9 @@ use rsp::es10::auth::{
     AuthenticateServerRequest, AuthenticateServerResponse, CtxParams1, DeviceInfo, ServerSigned1, parse_euicc_challenge,
 };
 use rsp::es10::download::{
-    InitialiseSecureChannel, NotificationConfiguration, PrepareDownloadRequest, PrepareDownloadResponse,
-    ProfileInstallationResult, ProfileInstallationResultData, SmdpSigned2, StoreMetadata,
+    CancelSessionReason, CancelSessionRequest, CancelSessionResponse, FinalResult, InitialiseSecureChannel,
+    NotificationConfiguration, PrepareDownloadRequest, PrepareDownloadResponse, ProfileInstallationResult,
+    ProfileInstallationResultData, SmdpSigned2, StoreMetadata,
 };
 use rsp::es10::profiles::{OperatorId, ProfileClass};
 use rsp::ids::{from_hex, to_hex};
@@ -268,13 +269,33 @@ impl Lab {
         bpp::encode_bound_profile_package(&initialise, &configure, &metadata, replace.as_deref(), &elements)
     }
 
-    /// Sends pieces of a package until the card has a result.
+    /// Sends pieces of a package until the card has a result. Whatever the test, after a failure the card is clean:
+    /// nothing of the profile is left, the signed result is kept and nothing else has changed, the session is closed.
     pub(super) fn load<'p>(&mut self, pieces: impl IntoIterator<Item = &'p [u8]>) -> Option<Vec<u8>> {
+        let state = |card: &Euicc| (card.profiles(), card.free_memory(), card.default_smdp().map(str::to_owned));
+        let (before, kept) = (state(&self.card), self.card.notifications());
         for piece in pieces {
             let response = self.es10(piece);
-            if !response.is_empty() {
-                return Some(response);
+            if response.is_empty() {
+                continue;
             }
+            let result = ProfileInstallationResult::parse(&response).unwrap();
+            if let FinalResult::Error { .. } = result.data.value.final_result {
+                assert_eq!(state(&self.card), before);
+                let now = self.card.notifications();
+                let (new, old) = now.split_last().unwrap();
+                assert_eq!(new.signed, response);
+                // Of a full list the oldest one has gone.
+                assert_eq!(old.len(), kept.len().min(255));
+                assert_eq!(*old, kept[kept.len() - old.len()..]);
+                let cancel = CancelSessionRequest {
+                    transaction_id: self.transaction_id.clone(),
+                    reason: CancelSessionReason::LoadBppExecutionError,
+                };
+                let cancelled = self.es10(&cancel.encode());
+                assert!(matches!(CancelSessionResponse::parse(&cancelled), Ok(CancelSessionResponse::Error(5))));
+            }
+            return Some(response);
         }
         None
     }
@@ -304,7 +325,7 @@ impl Lab {
     /// A whole download that has to succeed; gives the AID of the ISD-P.
     pub(super) fn install(&mut self, order: &Order) -> Aid {
         match self.download(order).final_result {
-            rsp::es10::download::FinalResult::Success { aid, .. } => aid,
+            FinalResult::Success { aid, .. } => aid,
             other => panic!("not installed: {other:?}"),
         }
     }

@@ -51,7 +51,8 @@ fn package() -> Vec<u8> {
     let adf = |id: &str, aid: &str| file(&format!("8302{id} 8410{aid} 8B032F0601 C60381010A"), "");
     let oid = |number: u8| [0x67, 0x81, 0x0F, 0x01, 0x02, number];
     let management = Writer::new()
-        // A cyclic counter of three records, a file of three records, a file nobody may read, a directory.
+        // A cyclic counter of three records, a file of three records, a file nobody may read, a directory, in it
+        // a file and one of objects.
         .put(0x80, &from_hex("7FD0").unwrap())
         .put(0x62, &from_hex("82044621000383026F398B032F0602800109A503C20100").unwrap())
         .put(0x62, &from_hex("82044221000583026F3D8B032F060280010F8800").unwrap())
@@ -59,6 +60,8 @@ fn package() -> Vec<u8> {
         .put(0x62, &from_hex("8202412183026F998B032F0604800104").unwrap())
         .put(0x62, &from_hex("8202782183025F508B032F0601C603810101").unwrap())
         .put(0x62, &from_hex("8202412183024F018B032F0602800102").unwrap())
+        .put(0x62, &from_hex("8202792183024FBE8B032F06028002012C").unwrap())
+        .put(0x81, &from_hex("8003414243").unwrap())
         .into_vec();
     [
         header(ICCID, 2, &[1, 2, 4]),
@@ -418,6 +421,78 @@ fn cyclic_files() {
 }
 
 #[test]
+fn objects() {
+    // proves: USIM - files
+    let mut card = card();
+    let long: String = (0..200).map(|byte| format!("{byte:02X}")).collect();
+    let (first, rest) = long.split_at(2 * 97);
+    let first_block = format!("80DB008064 8481C8{first}");
+    let read = format!("8481C8{long}");
+    script(
+        &mut card,
+        &[
+            (&select_usim(), "9000"),
+            ("00A4000C025F50", "9000"),
+            ("00A40004024FBE", "62248202792183024FBEA50B8401018502012C8602012C8A01058B032F06028002012C8801F09000"),
+            ("80CB008001 80", "6982"),
+            (PIN1, "9000"),
+            // The object as it came with the package; the list of tags; one that is not there; no tag.
+            ("80CB008001 80", "80034142439000"),
+            ("80CB008001 5C", "5C01809000"),
+            ("80CB008001 81", "6A88"),
+            ("80CB008002 8080", "6A80"),
+            ("80CB018001 80", "6A86"),
+            ("80CB00A001 80", "6A86"),
+            // New ones, of any length and tag; another value; by short identifier.
+            ("80DB008005 8103010203", "9000"),
+            ("80DB008005 5F810A01FF", "9000"),
+            ("80DB008002 8200", "9000"),
+            ("80DB008004 80024445", "9000"),
+            ("80CB008001 5C", "5C0680815F810A829000"),
+            ("80CB008003 5F810A", "5F810A01FF9000"),
+            ("80CB008001 82", "82009000"),
+            ("80CB009E01 80", "800244459000"),
+            // A tag alone deletes its object.
+            ("80DB008001 81", "9000"),
+            ("80CB008001 81", "6A88"),
+            ("80DB008001 81", "6A88"),
+            ("80DB008001 5C", "6A80"),
+            ("80DB008003 5C0180", "6A80"),
+            ("80DB008004 81010203", "6A80"),
+        ],
+    );
+    // In blocks.
+    script(
+        &mut card,
+        &[
+            (&first_block, "63F1"),
+            (&format!("80DB000067 {rest}"), "9000"),
+            ("80CB000064", "6985"),
+            ("80CB008001 84 64", &format!("{}62F1", &read[..200])),
+            ("80CB000064", &format!("{}62F1", &read[200..400])),
+            ("80CB000064", "6C03"),
+            ("80CB000003", "C5C6C79000"),
+            ("80CB004003", "C5C6C79000"),
+            ("80CB000003", "6985"),
+            ("80DB004001 00", "6A86"),
+            // Another command comes between.
+            (&first_block, "63F1"),
+            ("80CB008001 80", "800244459000"),
+            (&format!("80DB000067 {rest}"), "6985"),
+            // No room: refused at its head, or when it is whole.
+            ("80DB008004 85820200", "6A84"),
+            ("80DB008003 858160", "63F1"),
+            (&format!("80DB000060 {}", "00".repeat(96)), "6A84"),
+            ("80CB008001 5C", "5C06805F810A82849000"),
+            ("00A4090C024F01", "9000"),
+            ("80CB008001 80", "6981"),
+            ("80DB008003 800100", "6981"),
+            ("00CB008001 80", "6E00"),
+        ],
+    );
+}
+
+#[test]
 fn pins() {
     // proves: USIM - PINs
     let mut card = card();
@@ -744,13 +819,14 @@ proptest! {
         commands in proptest::collection::vec(
             (
                 proptest::sample::select(vec![
-                    0x04u8, 0x20, 0x24, 0x26, 0x28, 0x2C, 0x32, 0x44, 0x88, 0xA2, 0xA4, 0xB0, 0xB2, 0xD6, 0xDC, 0xF2,
+                    0x04u8, 0x20, 0x24, 0x26, 0x28, 0x2C, 0x32, 0x44, 0x88, 0xA2, 0xA4, 0xB0, 0xB2, 0xCB, 0xD6, 0xDB, 0xDC, 0xF2,
                 ]),
                 any::<bool>(),
-                proptest::sample::select(vec![0u8, 1, 2, 3, 4, 8, 9, 0x82, 0x87]),
+                proptest::sample::select(vec![0u8, 1, 2, 3, 4, 8, 9, 0x82, 0x87, 0x9E]),
                 any::<u8>(),
                 proptest::sample::select(vec![
-                    "", "00", "6F39", "6F3D", "2FE2", "7FFF", "3F00", "30303030FFFFFFFF", "5F504F01", "4142434445",
+                    "", "00", "6F39", "6F3D", "2FE2", "7FFF", "3F00", "30303030FFFFFFFF", "5F504F01", "4142434445", "80",
+                    "8103010203",
                 ]),
                 proptest::option::of(any::<u8>()),
             ),

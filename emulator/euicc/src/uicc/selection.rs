@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use super::commands::Transfer;
 use super::image::{FileRef, MF};
 
 /// What a channel has selected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Selection {
     /// The application of the channel (TS 102 221 §8.5.1).
     pub(crate) application: Option<FileRef>,
@@ -15,11 +16,13 @@ pub(crate) struct Selection {
     pub(super) file: Option<FileRef>,
     /// The record pointer, from 1; 0 before the first record (TS 102 221 §8.2.2.2).
     pub(super) record: usize,
+    /// The object of a BER-TLV file that is on its way.
+    pub(super) transfer: Transfer,
 }
 
 impl Default for Selection {
     fn default() -> Self {
-        Selection { application: None, directory: MF, file: None, record: 0 }
+        Selection { application: None, directory: MF, file: None, record: 0, transfer: Transfer::None }
     }
 }
 
@@ -27,6 +30,7 @@ impl Selection {
     pub(super) fn select(&mut self, file: FileRef, is_directory: bool, parent: FileRef) {
         (self.directory, self.file) = if is_directory { (file, None) } else { (parent, Some(file)) };
         self.record = 0;
+        self.transfer = Transfer::None;
     }
 }
 

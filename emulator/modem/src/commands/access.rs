@@ -103,11 +103,6 @@ fn refusal(error: CmeError) -> Failure {
     if error == CmeError::SimWrong { Failure::Error } else { error.into() }
 }
 
-/// `+CSIM?`: TS 27.007 has no such form; a module that refuses the card says the same to it.
-pub(super) fn read_csim(_: &mut Exec<'_>) -> Outcome {
-    Err(Failure::Error)
-}
-
 /// `+CSIM=?`
 pub(super) fn test_csim(exec: &mut Exec<'_>) -> Outcome {
     if exec.state.is_refused() { Err(Failure::Error) } else { Ok(()) }

@@ -188,13 +188,7 @@ const EXTENDED: &[Entry] = &[
         ..entry("+QPINC")
     },
     // The card (TS 27.007 §8.17, §8.18, §8.43 to §8.46).
-    Entry {
-        within: 8_000,
-        read: Some(access::read_csim),
-        test: Test::Call(access::test_csim),
-        write: Some(access::csim),
-        ..entry("+CSIM")
-    },
+    Entry { within: 8_000, test: Test::Call(access::test_csim), write: Some(access::csim), ..entry("+CSIM") },
     Entry { within: 8_000, write: Some(access::crsm), ..entry("+CRSM") },
     Entry { within: 8_000, test: Test::Call(access::test_ccho), write: Some(access::ccho), ..entry("+CCHO") },
     Entry { within: 8_000, test: Test::Call(access::test_cchc), write: Some(access::cchc), ..entry("+CCHC") },
@@ -372,6 +366,28 @@ const BASIC: &[BasicEntry] = &[
 /// The names of the extended commands.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     EXTENDED.iter().map(|entry| entry.name)
+}
+
+/// Which forms a command has, beside its test form.
+#[cfg(test)]
+pub(crate) struct Forms {
+    pub(crate) execute: bool,
+    pub(crate) read: bool,
+    pub(crate) write: bool,
+}
+
+/// The forms of an extended command.
+#[cfg(test)]
+pub(crate) fn forms(name: &str) -> Option<Forms> {
+    let entry = EXTENDED.iter().find(|entry| entry.name == name)?;
+    let Entry { execute, read, write, .. } = entry;
+    Some(Forms { execute: execute.is_some(), read: read.is_some(), write: write.is_some() })
+}
+
+/// Whether every model has an extended command, as long as it does not tell otherwise.
+#[cfg(test)]
+pub(crate) fn is_common(name: &str) -> bool {
+    EXTENDED.iter().any(|entry| entry.name == name && entry.set == CommandSet::Common)
 }
 
 /// The maximum response time that the documents give an extended command, or 300 ms where they give none.

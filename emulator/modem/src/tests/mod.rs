@@ -4,6 +4,7 @@ mod any_input;
 mod blank;
 mod channels;
 mod commands;
+mod forms;
 mod line;
 mod note;
 mod packet;

@@ -9,7 +9,7 @@
 //! A port keeps its slave open for as long as it lives, so that the line survives hosts that come and go. The kernel
 //! then tells nobody when a host opens or closes the terminal, and would keep what is written in between for the next
 //! one. So the terminal is watched by inotify: URCs and late answers are dropped while nobody is there, what a host
-//! left unread is thrown away when it goes, and its exclusive mode is lifted.
+//! left unread is thrown away when it goes, and its exclusive mode is lifted, as are reads that do not wait.
 //!
 //! The count of hosts is brought up to date before input is taken, because the kernel reports an open before any byte
 //! that was written after it. An answer therefore never goes to the host before, nor is it lost for the one that asked.
@@ -38,7 +38,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use pty_process::{OwnedWritePty, Pts, Pty};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use rustix::io::Errno;
-use rustix::termios::{self, OptionalActions, QueueSelector};
+use rustix::termios::{self, OptionalActions, QueueSelector, SpecialCodeIndex};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -351,11 +351,21 @@ impl Port {
         line.wake();
     }
 
-    /// Lifts the exclusive mode when nobody is there. TIOCEXCL outlives the host that set it while the slave is held
-    /// open here: the next one would get EBUSY.
-    fn lift_exclusive_mode(&self) {
-        if lock(&self.line).hosts == 0 {
-            let _ = termios::ioctl_tiocnxcl(&self.slave);
+    /// Takes back, when nobody is there, what a host has set for itself and would lock out the next one. It outlives
+    /// the host while the slave is held open here.
+    fn settle(&self) {
+        if lock(&self.line).hosts > 0 {
+            return;
+        }
+        // TIOCEXCL: the next one would get EBUSY.
+        let _ = termios::ioctl_tiocnxcl(&self.slave);
+        // Reads that do not wait (termios(3): MIN 0): one that reads through stdio would take each pause for the end.
+        if let Ok(mut attributes) = termios::tcgetattr(&self.slave)
+            && attributes.special_codes[SpecialCodeIndex::VMIN] == 0
+        {
+            attributes.special_codes[SpecialCodeIndex::VMIN] = 1;
+            attributes.special_codes[SpecialCodeIndex::VTIME] = 0;
+            let _ = termios::tcsetattr(&self.slave, OptionalActions::Now, &attributes);
         }
     }
 
@@ -559,7 +569,7 @@ impl Watch {
             }
         }
         // Last, so that a host that has come in the meantime keeps the mode that it has set.
-        closed.iter().for_each(|port| port.lift_exclusive_mode());
+        closed.iter().for_each(|port| port.settle());
     }
 }
 
@@ -751,6 +761,23 @@ mod tests {
         drop(host);
         until_left(&running);
         assert!(open_by_another().unwrap());
+    }
+
+    #[test]
+    fn reads_that_do_not_wait_go_with_their_host() {
+        let (_runtime, running, _) = start();
+        let host = Host::open(&running.ttys()[0]);
+        let mut attributes = termios::tcgetattr(&host.0).unwrap();
+        attributes.special_codes[SpecialCodeIndex::VMIN] = 0;
+        attributes.input_modes.insert(termios::InputModes::IXON);
+        termios::tcsetattr(&host.0, OptionalActions::Now, &attributes).unwrap();
+        drop(host);
+        until_left(&running);
+        let host = Host::open(&running.ttys()[0]);
+        let attributes = termios::tcgetattr(&host.0).unwrap();
+        assert_eq!(attributes.special_codes[SpecialCodeIndex::VMIN], 1);
+        // What else was set stays, as on a serial port.
+        assert!(attributes.input_modes.contains(termios::InputModes::IXON));
     }
 
     #[test]

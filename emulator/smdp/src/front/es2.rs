@@ -5,9 +5,9 @@ use std::sync::PoisonError;
 use rsp::{Eid, Iccid};
 use serde_json::{Value, json};
 
+use super::call::{Backend, Front, Settled};
 use super::client::{CallError, ClientOptions};
 use super::json::{Members, success};
-use super::{Backend, Front, Settled};
 use crate::server::es2::{CancelOrder, ConfirmOrder, DownloadOrder, Plan, Registration};
 use crate::server::{Outgoing, Progress};
 use crate::smds::{Cascade, RegisterEvent};

@@ -13,7 +13,8 @@ use rsp::bpp::BoundProfilePackage;
 use rsp::es10::auth::AuthenticateServerResponse;
 use serde::{Deserialize, Serialize};
 
-use super::{Backend, TEXT_TYPE};
+use super::call::Backend;
+use super::http::TEXT_TYPE;
 use crate::server::{Answer, Function};
 use crate::status::StatusError;
 

@@ -1,6 +1,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream as StdStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -14,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::order::OrderState;
-use crate::server::{AuthenticateClientOk, BoundProfilePackageOk, InitiateAuthenticationOk};
+use crate::server::{Answer, AuthenticateClientOk, BoundProfilePackageOk, InitiateAuthenticationOk};
 use crate::testing::*;
 
 mod conformance;
@@ -348,6 +349,25 @@ fn whatever_is_sent_gets_an_answer() {
     assert_eq!(reply.status, 413);
     let mut client = lab.connect();
     assert_eq!(client.raw(b"no HTTP at all\r\n\r\n").map(|reply| reply.status), Some(400));
+}
+
+#[test]
+fn what_does_not_come_holds_nothing() {
+    let tls = identity(pki().tls(Curve::P256).unwrap());
+    let lab = Lab::serving(Curve::P256, smdp_with_order(), &tls, |options| {
+        options.patience = Duration::from_millis(1500);
+        options.max_connections = 3;
+    });
+    // A connection without a request, one whose body does not come, and one without a handshake: all there is room for.
+    let mut idle = lab.connect();
+    let mut unfinished = lab.connect();
+    let head = "POST /gsma/rsp2/es9plus/cancelSession HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{";
+    unfinished.stream.write_all(head.as_bytes()).unwrap();
+    let _silent = lab.tcp();
+    // Each is given up, and makes room for the next.
+    assert_eq!(lab.connect().initiate(&Card::on(Curve::P256)).0.status, 200);
+    assert_eq!(unfinished.raw(b"").map(|reply| reply.status), Some(408));
+    assert_eq!(idle.stream.read(&mut [0; 16]).unwrap_or(0), 0);
 }
 
 #[test]

@@ -9,6 +9,7 @@ use rsp::es10::download::CancelSessionReason;
 use rsp::tlv::Writer;
 
 use super::*;
+use crate::front::es2::PeerFunction;
 use crate::order::OrderSpec;
 use crate::server::SmdpConfig;
 use crate::smds::{DsCredentials, SmdsConfig};
@@ -108,15 +109,8 @@ struct Fuzzer {
 fn front(backend: Backend) -> Arc<Front> {
     // Nothing of this goes into the network.
     let client = ClientOptions { patience: Duration::ZERO, ..ClientOptions::default() };
-    Arc::new(Front {
-        backend,
-        faults: Faults::default(),
-        options: Options { clock: Arc::new(|| NOW), client, ..Options::default() },
-        processors: Semaphore::new(1),
-        connections: Arc::new(Semaphore::new(1)),
-        outgoing: None,
-        calls: AtomicU64::new(0),
-    })
+    let options = Options { clock: Arc::new(|| NOW), client, ..Options::default() };
+    Arc::new(Front::new(backend, options, None))
 }
 
 impl Fuzzer {

@@ -1,0 +1,184 @@
+//! Connections: TCP, TLS and HTTP/1.1 around the [`router`](super::http::router), with the faults that come before
+//! there is a request.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use openssl::error::ErrorStack;
+use openssl::ssl::{Ssl, SslAcceptor};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_openssl::SslStream;
+
+use super::call::Front;
+use super::fault::{Action, Occasion, Sought, TlsFlaw};
+use super::http::{NoReply, router};
+use super::{Options, tls};
+use crate::server::Identity;
+
+/// The right TLS settings, and those that faults put in their place.
+pub(super) struct Acceptors {
+    right: SslAcceptor,
+    flawed: Vec<(TlsFlaw, SslAcceptor)>,
+}
+
+impl Acceptors {
+    pub(super) fn new(tls: &Identity, options: &Options) -> Result<Self, ErrorStack> {
+        let mut flawed = vec![(TlsFlaw::OldVersion, tls::old_version(tls)?)];
+        for (flaw, identity) in &options.flawed {
+            flawed.push((*flaw, tls::acceptor(identity, &options.client_ca)?));
+        }
+        Ok(Acceptors { right: tls::acceptor(tls, &options.client_ca)?, flawed })
+    }
+
+    fn with(&self, flaw: Option<TlsFlaw>) -> &SslAcceptor {
+        let found = self.flawed.iter().find(|(known, _)| Some(*known) == flaw);
+        found.map_or(&self.right, |(_, acceptor)| acceptor)
+    }
+}
+
+/// Takes connections until it is aborted; with it go the tasks of the connections. When it is to close, it ends once
+/// the connections have.
+pub(super) async fn accept(
+    listener: tokio::net::TcpListener,
+    acceptors: Acceptors,
+    front: Arc<Front>,
+    mut closing: watch::Receiver<bool>,
+) {
+    let router = router(front.clone());
+    let acceptors = Arc::new(acceptors);
+    let mut connections = JoinSet::new();
+    loop {
+        let permit = tokio::select! {
+            permit = front.connections.clone().acquire_owned() => permit,
+            () = closed(&mut closing) => break,
+        };
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = closed(&mut closing) => break,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                let served = connection(stream, acceptors.clone(), router.clone(), front.clone(), closing.clone());
+                connections.spawn(async move {
+                    served.await;
+                    drop(permit);
+                });
+            }
+            // Too many open files, say: the client that waits is served when there is room again.
+            Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+        }
+        while connections.try_join_next().is_some() {}
+    }
+    drop(listener);
+    while connections.join_next().await.is_some() {}
+}
+
+/// Waits until the front is to close.
+async fn closed(closing: &mut watch::Receiver<bool>) {
+    // What is waited for holds a lock, which must not be carried on.
+    drop(closing.wait_for(|closing| *closing).await);
+}
+
+/// Whether the client of a connection has shown a certificate that was verified.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ClientCertificate(pub(super) bool);
+
+async fn connection(
+    stream: TcpStream,
+    acceptors: Arc<Acceptors>,
+    router: Router,
+    front: Arc<Front>,
+    mut closing: watch::Receiver<bool>,
+) {
+    // Small messages go back and forth: waiting to fill packets would cost 40 ms each time.
+    let _ = stream.set_nodelay(true);
+    let flaw = match front.fault(Occasion::Connection, Sought::default()) {
+        None => None,
+        Some(Action::TlsFlaw(flaw)) => Some(flaw),
+        Some(action) => return broken(stream, &action, front.options.patience).await,
+    };
+    let acceptor = acceptors.with(flaw);
+    let handshake = async {
+        let mut stream = SslStream::new(Ssl::new(acceptor.context())?, stream).map_err(openssl::ssl::Error::from)?;
+        Pin::new(&mut stream).accept().await.map(|()| stream)
+    };
+    let stream = tokio::select! {
+        shaken = tokio::time::timeout(front.options.patience, handshake) => match shaken {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return front.options.observer.handshake_failed(&error.to_string()),
+            Err(_) => return front.options.observer.handshake_failed("the client took too long"),
+        },
+        () = closed(&mut closing) => return,
+    };
+    let certificate = ClientCertificate(stream.ssl().peer_certificate().is_some());
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
+        request.extensions_mut().insert(certificate);
+        let response = router.call(request);
+        async move {
+            let Ok(response) = response.await;
+            match response.extensions().get::<NoReply>() {
+                // Without a response, hyper closes the connection.
+                Some(NoReply) => Err(io::Error::other("a fault has hung up")),
+                None => Ok(response),
+            }
+        }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(front.options.patience)
+        .serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+    // An error here is a client that has gone, or a fault that hangs up.
+    tokio::select! {
+        _ = &mut connection => {}
+        () = closed(&mut closing) => {
+            connection.as_mut().graceful_shutdown();
+            let _ = connection.await;
+        }
+    }
+}
+
+/// A connection with a fault before there is HTTP.
+async fn broken(mut stream: TcpStream, action: &Action, patience: Duration) {
+    let mut hello = [0; 4096];
+    if matches!(action, Action::TcpClose) {
+        // Closed to the client at once; to drop the socket with its ClientHello unread would make a reset of it.
+        let _ = stream.shutdown().await;
+        let _ = tokio::time::timeout(patience, stream.read(&mut hello)).await;
+        return;
+    }
+    // The whole of a ClientHello arrives in one piece on loopback; reading it makes the close a plain one. A reset waits
+    // for it as well: a client that is slow to look at its new connection would take an earlier one for a refusal (7).
+    let _ = tokio::time::timeout(patience, stream.read(&mut hello)).await;
+    match action {
+        Action::TcpReset => {
+            // Linger 0: close sends RST.
+            let _ = stream.set_zero_linger();
+            return;
+        }
+        Action::TlsGarbage => {
+            let _ = stream.write_all(b"this is no TLS record, and nothing that a client can make sense of\r\n").await;
+        }
+        Action::TlsAlert(description) => {
+            // A record of type alert, version TLS 1.2, two bytes: fatal, and the description (RFC 5246 §7.2).
+            let _ = stream.write_all(&[0x15, 0x03, 0x03, 0x00, 0x02, 0x02, *description]).await;
+        }
+        Action::TlsHang => {
+            // Until the client gives up.
+            while stream.read(&mut hello).await.is_ok_and(|count| count > 0) {}
+        }
+        _ => {}
+    }
+    let _ = stream.shutdown().await;
+}

@@ -109,7 +109,7 @@ async fn answer(State(front): State<Arc<Front>>, request: HttpRequest) -> Respon
     // A body that never ends must not hold its connection for ever.
     let body = tokio::time::timeout(front.options.patience, to_bytes(body, front.options.body_limit)).await;
     let began = Instant::now();
-    let request = body.iter().flatten().next().map(Bytes::clone).unwrap_or_default();
+    let request = body.iter().flatten().next().cloned().unwrap_or_default();
     let mut function = match place {
         Some(Place::Json(function)) => Some(function),
         _ => None,

@@ -14,11 +14,12 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::{broadcast, mpsc};
 
+use super::document::document;
 use super::{Manage, code_as_png, code_as_svg, done, refusal};
 use crate::front::{FaultSpec, timestamp};
 use crate::order::{Order, OrderId, OrderSpec, OrderState};
 use crate::profile::{Profile, ProfileSpec};
-use crate::server::{Function, Smdp};
+use crate::server::Smdp;
 use crate::status::StatusError;
 
 type Shared = State<Arc<Manage>>;
@@ -65,8 +66,30 @@ impl IntoResponse for Refused {
 }
 
 fn parse<T: serde::de::DeserializeOwned>(body: &Bytes) -> Result<T, Refused> {
-    serde_json::from_slice(body)
-        .map_err(|error| Refused(StatusCode::BAD_REQUEST, format!("the body cannot be read: {error}")))
+    let mut value: Value = serde_json::from_slice(body).map_err(unreadable)?;
+    make_whole(&mut value);
+    serde_json::from_value(value).map_err(unreadable)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the shape of map_err")]
+fn unreadable(error: serde_json::Error) -> Refused {
+    Refused(StatusCode::BAD_REQUEST, format!("the body cannot be read: {error}"))
+}
+
+/// An integer may be written with a fraction of zero (JSON Schema 2020-12 §6.1.1), which serde takes for another type.
+fn make_whole(value: &mut Value) {
+    /// From here on not every whole number has a form of its own.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    match value {
+        Value::Number(number) if number.is_f64() => {
+            if let Some(float) = number.as_f64().filter(|float| float.fract() == 0.0 && float.abs() < EXACT) {
+                *value = json!(float as i64);
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(make_whole),
+        Value::Object(members) => members.values_mut().for_each(make_whole),
+        _ => {}
+    }
 }
 
 fn order_number(text: &str) -> Result<OrderId, Refused> {
@@ -428,227 +451,4 @@ pub(super) async fn events(State(manage): Shared) -> Response {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
-}
-
-/// What the management API can do, as OpenAPI 3.1.
-pub(super) fn document(profiles: &[&str]) -> Value {
-    let text = json!({ "type": "string" });
-    let maybe = |kind: &str| json!({ "type": [kind, "null"] });
-    let states: Vec<String> = OrderState::ALL.iter().map(OrderState::to_string).collect();
-    let content = |schema: Value| json!({ "application/json": { "schema": schema } });
-    let reference = |name: &str| json!({ "$ref": format!("#/components/schemas/{name}") });
-    let answer = |text: &str, schema: Value| json!({ "description": text, "content": content(schema) });
-    let list = |name: &str| json!({ "type": "array", "items": reference(name) });
-    let error = |text: &str| answer(text, reference("Error"));
-    let number = json!({
-        "name": "number", "in": "path", "required": true,
-        "schema": { "type": "integer", "minimum": 1, "maximum": 1_000_000_000 },
-    });
-    let of_order = |summary: &str, body: Option<Value>| {
-        let mut call = json!({
-            "summary": summary,
-            "responses": {
-                "200": answer("The order", reference("Order")),
-                "401": error("No token"),
-                "404": error("No such order"),
-                "409": error("Not in this state"),
-                "503": error("The store has failed"),
-            },
-        });
-        if let Some(schema) = body {
-            call["requestBody"] = json!({ "required": true, "content": content(schema) });
-            call["responses"]["400"] = error("A body that cannot be read");
-        }
-        call
-    };
-    let picture = |kind: &str| {
-        json!({
-            "parameters": [number],
-            "get": {
-                "summary": "The activation code of an order",
-                "responses": {
-                    "200": { "description": "The code", "content": { kind: {} } },
-                    "401": error("No token"),
-                    "404": error("No such order"),
-                    "409": error("A code that cannot be drawn"),
-                },
-            },
-        })
-    };
-    let with_body = |summary: &str, schema: Value, status: &str, result: Value| {
-        json!({
-            "summary": summary,
-            "requestBody": { "required": true, "content": content(schema) },
-            "responses": {
-                status: answer("Done", result),
-                "400": error("A body that cannot be read"),
-                "401": error("No token"),
-                "409": error("It cannot be taken"),
-                "503": error("The store has failed"),
-            },
-        })
-    };
-    let plain = |summary: &str, result: Value| {
-        json!({
-            "summary": summary,
-            "responses": { "200": result, "401": error("No token"), "503": error("The store has failed") },
-        })
-    };
-    let stream = |kind: &str| json!({ "description": "A text", "content": { kind: {} } });
-    // Exactly one key says what goes wrong; the others say when.
-    let words = |words: &[&str]| json!({ "type": "string", "enum": words });
-    let number_to = |most: u32| json!({ "type": ["integer", "null"], "minimum": 0, "maximum": most });
-    let codes = "^[0-9]{1,4}(\\.[0-9]{1,4}){0,5}/[0-9]{1,4}(\\.[0-9]{1,4}){0,5}$";
-    let functions: Vec<Option<&str>> =
-        Function::ALL.iter().map(|function| Some(function.name())).chain([None]).collect();
-    let kinds = [
-        ("tcp", words(&["close", "reset"])),
-        (
-            "tls",
-            words(&[
-                "close",
-                "garbage",
-                "hang",
-                "alert",
-                "untrusted",
-                "expired",
-                "wrong-name",
-                "wrong-role",
-                "old-version",
-            ]),
-        ),
-        ("http", words(&["no-reply", "cut", "drip", "content-type", "garbage", "huge"])),
-        ("http-status", json!({ "type": "integer", "minimum": 200, "maximum": 599 })),
-        ("redirect", text.clone()),
-        ("missing", text.clone()),
-        ("refuse", json!({ "type": "string", "pattern": codes })),
-        (
-            "es9plus",
-            words(&["wrong-transaction-id", "bad-signature", "wrong-certificate", "tamper-segment", "tamper-mac"]),
-        ),
-    ];
-    let kinds: Vec<Value> = kinds
-        .into_iter()
-        .map(|(name, schema)| {
-            json!({
-                "type": "object",
-                "properties": {
-                    name: schema,
-                    "segment": number_to(1_000_000),
-                    "bytes": number_to(1_000_000),
-                    "function": { "type": ["string", "null"], "enum": functions },
-                    "order": maybe("string"),
-                    "nth": number_to(1_000_000),
-                    "count": number_to(1_000_000),
-                },
-                "required": [name],
-                "additionalProperties": false,
-            })
-        })
-        .collect();
-    let time =
-        json!({ "type": ["integer", "null"], "minimum": -1_000_000_000_000i64, "maximum": 1_000_000_000_000i64 });
-    json!({
-        "openapi": "3.1.0",
-        "info": { "title": "esimlab SM-DP+ management", "version": env!("CARGO_PKG_VERSION") },
-        "security": [{ "token": [] }],
-        "paths": {
-            "/openapi.json": { "get": plain("This document", answer("The document", json!({ "type": "object" }))) },
-            "/orders": {
-                "get": plain("All orders", answer("The orders", list("Order"))),
-                "post": with_body("Take an order", reference("NewOrder"), "201", reference("Order")),
-            },
-            "/orders/{number}": { "parameters": [number], "get": of_order("An order", None) },
-            "/orders/{number}/release": { "parameters": [number], "post": of_order("Release an order", None) },
-            "/orders/{number}/cancel": { "parameters": [number], "post": of_order("Take an order back", None) },
-            "/orders/{number}/state": {
-                "parameters": [number],
-                "post": of_order("Put an order into a state", Some(json!({
-                    "type": "object",
-                    "properties": { "state": reference("State") },
-                    "required": ["state"],
-                    "additionalProperties": false,
-                }))),
-            },
-            "/orders/{number}/expiry": {
-                "parameters": [number],
-                "post": of_order("Set when an order expires, Unix seconds", Some(json!({
-                    "type": "object",
-                    "properties": { "expires": time },
-                    "additionalProperties": false,
-                }))),
-            },
-            "/orders/{number}/code.txt": picture("text/plain"),
-            "/orders/{number}/code.svg": picture("image/svg+xml"),
-            "/orders/{number}/code.png": picture("image/png"),
-            "/sessions": {
-                "get": plain("Open sessions", answer("The sessions", json!({
-                    "type": "array", "items": { "type": "object" },
-                }))),
-            },
-            "/faults": {
-                "get": plain("The faults that are set", answer("The faults", list("ArmedFault"))),
-                "post": with_body("Set one more fault", reference("Fault"), "201", list("ArmedFault")),
-                "put": with_body("Replace all faults", list("Fault"), "200", list("ArmedFault")),
-                "delete": plain("Take all faults away", answer("None", list("ArmedFault"))),
-            },
-            "/events": { "get": plain("What happens, as server-sent events", stream("text/event-stream")) },
-            "/metrics": { "get": plain("Counters for Prometheus", stream("text/plain")) },
-        },
-        "components": {
-            "securitySchemes": { "token": { "type": "http", "scheme": "bearer" } },
-            "schemas": {
-                "State": { "type": "string", "enum": states },
-                "Error": {
-                    "type": "object", "properties": { "error": text }, "required": ["error"],
-                },
-                "NewOrder": {
-                    "type": "object",
-                    "properties": {
-                        "profile": { "type": "string", "enum": profiles, "description": "The name of a profile" },
-                        "number": { "type": ["integer", "null"], "minimum": 0, "maximum": 999_999_999 },
-                        "matching_id": maybe("string"),
-                        "eid": { "type": ["string", "null"], "pattern": "^[0-9]{32}$" },
-                        "confirmation_code": maybe("string"),
-                        "state": reference("State"),
-                        "expires": time,
-                        "max_attempts": { "type": ["integer", "null"], "minimum": 0, "maximum": 1_000_000 },
-                        "replace_session_keys": maybe("boolean"),
-                    },
-                    "required": ["profile"],
-                    "additionalProperties": false,
-                },
-                "Order": {
-                    "type": "object",
-                    "properties": {
-                        "number": { "type": "integer" },
-                        "state": reference("State"),
-                        "matching_id": maybe("string"),
-                        "eid": maybe("string"),
-                        "bound_to": maybe("string"),
-                        "iccid": text,
-                        "profile": text,
-                        "profile_type": maybe("string"),
-                        "needs_confirmation_code": { "type": "boolean" },
-                        "expires": maybe("integer"),
-                        "max_attempts": maybe("integer"),
-                        "attempts": { "type": "integer" },
-                        "wrong_codes": { "type": "integer" },
-                        "activation_code": text,
-                        "events": { "type": "array", "items": { "type": "object" } },
-                    },
-                    "required": ["number", "state", "iccid", "activation_code"],
-                },
-                "Fault": {
-                    "description": "What goes wrong, and when",
-                    "oneOf": kinds,
-                },
-                "ArmedFault": {
-                    "type": "object",
-                    "properties": { "text": text, "seen": { "type": "integer" }, "fired": { "type": "integer" } },
-                    "required": ["text", "seen", "fired"],
-                },
-            },
-        },
-    })
 }

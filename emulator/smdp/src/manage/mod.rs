@@ -5,6 +5,7 @@
 //! changed here is changed as a function would: kept in the store, and told as an event.
 
 mod api;
+mod document;
 mod picture;
 mod watch;
 

@@ -96,6 +96,9 @@ fn orders_by_the_api() {
     assert_eq!(lab.call("POST", "/orders/2/release", Value::Null).1["state"], "released");
     assert_eq!(lab.call("POST", "/orders/2/release", Value::Null).0, 409);
     assert_eq!(lab.call("POST", "/orders/2/expiry", json!({ "expires": 5 })).1["expires"], 5);
+    // To JSON Schema 6.0 is an integer, and 6.5 is none.
+    assert_eq!(lab.call("POST", "/orders/2/expiry", json!({ "expires": 6.0 })).1["expires"], 6);
+    assert_eq!(lab.call("POST", "/orders/2/expiry", json!({ "expires": 6.5 })).0, 400);
     assert_eq!(lab.call("POST", "/orders/2/state", json!({ "state": "error" })).1["state"], "error");
     assert_eq!(lab.call("POST", "/orders/2/cancel", Value::Null).1["state"], "unavailable");
     let (_, list) = lab.call("GET", "/orders", Value::Null);

@@ -125,7 +125,9 @@ impl Euicc {
         Ok(Euicc::of(config, random, store))
     }
 
-    fn of(config: CardConfig, random: Box<dyn Random>, store: Store) -> Self {
+    fn of(mut config: CardConfig, random: Box<dyn Random>, store: Store) -> Self {
+        // They are in the store now; what is deleted there is to be nowhere.
+        config.preinstalled = Vec::new();
         Euicc {
             busy: if config.quirks.busy_until_reset { Busy::Unseen } else { Busy::No },
             config,
@@ -155,6 +157,7 @@ impl Euicc {
         let _ = self.finish_switch();
         // What cannot be kept now is told by the commands that follow.
         let _ = self.commit();
+        uicc::wipe_stack();
         let mut atr = ATR;
         if !self.config.is_euicc {
             atr[ATR_GLOBAL] = ATR_UICC;
@@ -167,6 +170,12 @@ impl Euicc {
     /// Takes one command APDU and gives the response APDU. `now` is the time in Unix seconds, for the dates in
     /// certificates.
     pub fn transmit(&mut self, apdu: &[u8], now: i64) -> Vec<u8> {
+        let response = self.answer(apdu, now);
+        uicc::wipe_stack();
+        response
+    }
+
+    fn answer(&mut self, apdu: &[u8], now: i64) -> Vec<u8> {
         if self.failed {
             return Response::from(Sw::MEMORY_PROBLEM).into_bytes();
         }
@@ -208,7 +217,7 @@ impl Euicc {
         &self.config.eid
     }
 
-    /// What the card is like.
+    /// What the card is like. The profiles that it left the factory with are not in it any more: they are on the card.
     pub fn config(&self) -> &CardConfig {
         &self.config
     }

@@ -107,6 +107,11 @@ const REQUIREMENTS: &[(&str, &str, &str)] = &[
     ("Robust - every wrong bit has its failure", "", "certificates, signatures, segments"),
     ("Robust - lengths, nesting and chains are bounded", "", ""),
     ("Robust - no key in Debug output", "", ""),
+    (
+        "Robust - keys are wiped on delete",
+        "",
+        "not found in any memory of the card's process, once the profile is gone or has not been installed",
+    ),
     ("Data - SGP.26 certificates and keys", "", "both curves"),
     ("Data - TS.48 profile packages", "", "both install"),
     ("Data - the recorded session", "", "decrypts to its profile package and metadata"),
@@ -219,8 +224,8 @@ const LEFT_OUT: &[(&str, &str)] = &[
         "the public sources do not say what the bits mean; 02 is the protection against wrap around, which is there",
     ),
     (
-        "keys wiped on delete",
-        "by construction, not by a test: packages, keys and their copies are of types that wipe themselves. In a file the pages that a deletion frees are used again, not overwritten at once",
+        "keys wiped on delete, in a file",
+        "the pages that a deletion frees are used again, not overwritten at once; in memory keys are wiped",
     ),
     (
         "comparison of secrets in constant time",

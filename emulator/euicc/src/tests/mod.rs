@@ -11,3 +11,4 @@ mod refresh;
 mod robust;
 mod uicc;
 mod usim;
+mod wiped;

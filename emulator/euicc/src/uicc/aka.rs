@@ -6,6 +6,7 @@ use rsp::tlv::{Tlv, TlvError};
 use zeroize::Zeroizing;
 
 use super::milenage::{self, Milenage};
+use super::secret::Secret;
 use super::tuak::{Lengths, Tuak};
 
 /// What f2 to f5 give for a challenge.
@@ -27,7 +28,7 @@ pub(super) trait Functions {
 /// The test algorithm of TS 34.108 §8.1.2.
 #[derive(Clone)]
 struct TestAlgorithm {
-    key: Zeroizing<[u8; 16]>,
+    key: Secret<16>,
     res_length: usize,
 }
 
@@ -154,6 +155,10 @@ fn array<const N: usize>(bytes: &[u8]) -> Result<[u8; N], AkaError> {
     bytes.try_into().map_err(|_| AkaError::Value)
 }
 
+fn secret<const N: usize>(bytes: &[u8]) -> Result<Secret<N>, AkaError> {
+    Secret::copy(bytes).ok_or(AkaError::Value)
+}
+
 impl Aka {
     /// Reads `PE-AKAParameter` whose parameters are its own: `parameter` is `AlgoParameter`, `element` the whole.
     pub(crate) fn parse(element: &Tlv<'_>, parameter: &Tlv<'_>) -> Result<Self, AkaError> {
@@ -182,19 +187,18 @@ impl Aka {
                     }
                 }
                 let rotations = rotations.unwrap_or(milenage::ROTATIONS);
-                let milenage = Milenage::new(array(key)?, array(opc)?, rotations, numbers);
+                let milenage = Milenage::new(secret(key)?, secret(opc)?, rotations, numbers);
                 (Algorithm::Milenage(milenage), AlgorithmId::Milenage)
             }
             2 => {
                 // AUTN has room for a MAC of 64 bits, the answer to AUTHENTICATE for keys of 128 (TS 31.102 §7.1.2).
                 let lengths = Lengths { mac: 8, res: res_length, ck: 16, ik: 16 };
                 let iterations = u8::try_from(iterations).ok().filter(|count| *count > 0).ok_or(AkaError::Value)?;
-                let tuak = Tuak::new(key, array(opc)?, iterations, lengths).ok_or(AkaError::Value)?;
+                let tuak = Tuak::new(key, secret(opc)?, iterations, lengths).ok_or(AkaError::Value)?;
                 (Algorithm::Tuak(tuak), AlgorithmId::Tuak { key_bits: key.len() as u16 * 8 })
             }
             3 => {
-                let key = Zeroizing::new(array(key)?);
-                let test = TestAlgorithm { key, res_length: res_length.min(16) };
+                let test = TestAlgorithm { key: secret(key)?, res_length: res_length.min(16) };
                 (Algorithm::Test(test), AlgorithmId::Test)
             }
             _ => return Err(AkaError::Value),

@@ -12,11 +12,12 @@ use zeroize::Zeroizing;
 
 use super::aka::{Outcome, SequenceNumbers};
 use super::image::{DEACTIVATED, File, FileRef, Image, Pin, Tries};
+use super::secret::Secret;
 
 /// A PIN as it is now.
 #[derive(Clone)]
 pub(crate) struct PinState {
-    pub(crate) value: Zeroizing<[u8; 8]>,
+    pub(crate) value: Secret<8>,
     pub(crate) enabled: bool,
     pub(crate) left: u8,
 }
@@ -148,8 +149,8 @@ impl Files {
     }
 
     /// Gives a PIN another value, and all its tries.
-    pub(super) fn set_pin(&mut self, pin: usize, value: [u8; 8]) {
-        self.pins[pin].value = Zeroizing::new(value);
+    pub(super) fn set_pin(&mut self, pin: usize, value: &[u8; 8]) {
+        self.pins[pin].value = value.into();
         self.pins[pin].left = self.image.pins[pin].tries.most;
     }
 
@@ -157,14 +158,14 @@ impl Files {
     pub(super) fn check_pin(&mut self, pin: usize, value: &[u8]) -> Check {
         let most = self.image.pins[pin].tries.most;
         let state = &mut self.pins[pin];
-        check(&mut state.left, most, || equal_in_constant_time(&*state.value, value))
+        check(&mut state.left, most, || equal_in_constant_time(&state.value[..], value))
     }
 
     /// Holds a value against the unblocking code of a PIN; `None` when it has none.
     pub(super) fn check_puk(&mut self, pin: usize, value: &[u8]) -> Option<Check> {
         let index = usize::from(self.image.pins[pin].puk?);
         let puk = &self.image.puks[index];
-        Some(check(&mut self.puks[index], puk.tries.most, || equal_in_constant_time(&*puk.value, value)))
+        Some(check(&mut self.puks[index], puk.tries.most, || equal_in_constant_time(&puk.value[..], value)))
     }
 
     /// The tries left of a PIN's unblocking code.
@@ -203,7 +204,7 @@ impl Files {
             w = w.nested(0xA3, |w| w.integer(0x80, u32::from(file.0)).put(0x81, &[*life_cycle]));
         }
         for pin in &self.pins {
-            w = w.nested(0xA4, |w| w.put(0x80, &*pin.value).boolean(0x81, pin.enabled).put(0x82, &[pin.left]));
+            w = w.nested(0xA4, |w| w.put(0x80, &pin.value[..]).boolean(0x81, pin.enabled).put(0x82, &[pin.left]));
         }
         w = w.put(0x85, &self.puks);
         for numbers in &self.sequence_numbers {
@@ -245,7 +246,8 @@ impl Files {
                 0xA4 => {
                     let state = pins.next().ok_or(OverlayError::OtherPackage)?;
                     let mut parts = field.reader();
-                    state.value = Zeroizing::new(parts.require(0x80)?.as_array()?);
+                    let value = parts.require(0x80)?.value();
+                    state.value = Secret::copy(value).ok_or(OverlayError::OtherPackage)?;
                     state.enabled = parts.require(0x81)?.as_bool()?;
                     [state.left] = parts.require(0x82)?.as_array()?;
                 }

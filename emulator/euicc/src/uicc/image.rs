@@ -7,6 +7,7 @@ use rsp::saip::Kind;
 use zeroize::Zeroizing;
 
 use super::aka::Aka;
+use super::secret::Secret;
 
 /// A file, by its place in the image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -100,7 +101,7 @@ pub(crate) struct Pin {
     /// The directory that it belongs to.
     pub(crate) directory: FileRef,
     pub(crate) key: u8,
-    pub(crate) value: Zeroizing<[u8; 8]>,
+    pub(crate) value: Secret<8>,
     /// The unblocking code, in the order in which they were made.
     pub(crate) puk: Option<u16>,
     pub(crate) enabled: bool,
@@ -112,7 +113,7 @@ pub(crate) struct Pin {
 /// An unblocking code.
 pub(crate) struct Puk {
     pub(crate) key: u8,
-    pub(crate) value: Zeroizing<[u8; 8]>,
+    pub(crate) value: Secret<8>,
     pub(crate) tries: Tries,
 }
 

@@ -12,6 +12,7 @@ use super::aka::{Aka, AkaError};
 use super::image::{
     ACTIVATED, Authentication, FILE_OVERHEAD, File, FileRef, Image, MF, Pin, Puk, Record, Structure, Tries, id, special,
 };
+use super::secret::Secret;
 use super::template::{self, Entry, Fill, Place, Shape};
 use crate::config::uicc_capability;
 
@@ -579,7 +580,7 @@ impl Installer {
             let pin = pin?;
             let mut parts = pin.reader();
             let key = key_reference(&parts.require(0x80)?)?;
-            let value = Zeroizing::new(parts.require(0x81)?.as_array()?);
+            let value = Secret::copy(parts.require(0x81)?.value()).ok_or(Status::FORMAT)?;
             let puk = match parts.optional(0x82)? {
                 None => None,
                 Some(reference) => {
@@ -621,7 +622,7 @@ impl Installer {
             let puk = puk?;
             let mut parts = puk.reader();
             let key = key_reference(&parts.require(0x80)?)?;
-            let value = Zeroizing::new(parts.require(0x81)?.as_array()?);
+            let value = Secret::copy(parts.require(0x81)?.value()).ok_or(Status::FORMAT)?;
             let tries = parts.optional(0x82)?.map_or(Ok(0xAA), |tlv| tlv.as_u32())?;
             let tries = Tries::of(u8::try_from(tries).map_err(|_| Status::BAD_VALUES)?);
             if tries.most == 0 || self.image.puks.len() >= MOST_FILES {

@@ -5,6 +5,7 @@ use rsp::crypto::aes_encrypt_blocks;
 use zeroize::Zeroizing;
 
 use super::aka::{Functions, Vector};
+use super::secret::Secret;
 
 /// The constants r1 to r5, in bits (TS 35.206 §4.1).
 pub(super) const ROTATIONS: [u8; 5] = [0x40, 0x00, 0x20, 0x40, 0x60];
@@ -15,15 +16,15 @@ pub(super) const CONSTANTS: [u128; 5] = [0, 1, 2, 4, 8];
 /// A subscriber's Milenage.
 #[derive(Clone)]
 pub(super) struct Milenage {
-    key: Zeroizing<[u8; 16]>,
-    opc: Zeroizing<[u8; 16]>,
+    key: Secret<16>,
+    opc: Secret<16>,
     rotations: [u8; 5],
     constants: [u128; 5],
 }
 
 impl Milenage {
-    pub(super) fn new(key: [u8; 16], opc: [u8; 16], rotations: [u8; 5], constants: [u128; 5]) -> Self {
-        Milenage { key: Zeroizing::new(key), opc: Zeroizing::new(opc), rotations, constants }
+    pub(super) fn new(key: Secret<16>, opc: Secret<16>, rotations: [u8; 5], constants: [u128; 5]) -> Self {
+        Milenage { key, opc, rotations, constants }
     }
 
     fn opc(&self) -> u128 {

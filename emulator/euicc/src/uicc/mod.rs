@@ -9,7 +9,7 @@
 //! - `image` is what the package has made, `files` the state over it, which can be kept apart and put back;
 //! - `selection`: what a channel has selected and what is verified; `access`: who may do what;
 //! - `aka` with `milenage`, `tuak` and `keccak`: authentication; `suci`: the concealed identifier;
-//! - `report`: what becomes of each element of a package, for people.
+//! - `secret`: how keys and PINs are kept; `report`: what becomes of each element of a package, for people.
 
 mod access;
 mod aka;
@@ -20,6 +20,7 @@ mod install;
 mod keccak;
 mod milenage;
 mod report;
+mod secret;
 mod selection;
 mod suci;
 mod template;
@@ -30,5 +31,6 @@ pub(crate) use files::{Files, OverlayError};
 pub(crate) use image::FileRef;
 pub(crate) use install::{Installer, Status};
 pub use report::{ElementReport, Outcome, PackageReport};
+pub(crate) use secret::wipe_stack;
 pub(crate) use selection::{Selection, Verified};
 pub(crate) use template::knows as knows_template;

@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 
 use super::aka::{Functions, Vector};
 use super::keccak::permute;
+use super::secret::Secret;
 
 /// TS 35.231 §6.2.
 const ALGORITHM_NAME: &[u8; 7] = b"TUAK1.0";
@@ -25,7 +26,7 @@ pub(super) struct Lengths {
 pub(super) struct Tuak {
     /// 16 or 32 bytes.
     key: Zeroizing<Vec<u8>>,
-    topc: Zeroizing<[u8; 32]>,
+    topc: Secret<32>,
     /// How often the permutation is made.
     iterations: u8,
     lengths: Lengths,
@@ -33,10 +34,10 @@ pub(super) struct Tuak {
 
 impl Tuak {
     /// `None` when the key is neither 128 nor 256 bits.
-    pub(super) fn new(key: &[u8], topc: [u8; 32], iterations: u8, lengths: Lengths) -> Option<Self> {
+    pub(super) fn new(key: &[u8], topc: Secret<32>, iterations: u8, lengths: Lengths) -> Option<Self> {
         matches!(key.len(), 16 | 32).then(|| Tuak {
             key: Zeroizing::new(key.to_vec()),
-            topc: Zeroizing::new(topc),
+            topc,
             iterations: iterations.max(1),
             lengths,
         })

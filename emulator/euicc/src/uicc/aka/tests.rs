@@ -7,6 +7,10 @@ fn bytes<const N: usize>(hex: &str) -> [u8; N] {
     from_hex(hex).unwrap().try_into().unwrap()
 }
 
+fn secret<const N: usize>(hex: &str) -> Secret<N> {
+    Secret::copy(&from_hex(hex).unwrap()).unwrap()
+}
+
 /// K, RAND, SQN, AMF, OPc or TOPc, f1, f1*, f2, f3, f4, f5, f5*.
 type TestSet = [&'static str; 12];
 
@@ -35,7 +39,7 @@ fn milenage_of_ts_35_208() {
     let sets = milenage_sets();
     assert_eq!(sets.len(), 20);
     for set in &sets {
-        let milenage = Milenage::new(bytes(set[0]), bytes(set[4]), milenage::ROTATIONS, milenage::CONSTANTS);
+        let milenage = Milenage::new(secret(set[0]), secret(set[4]), milenage::ROTATIONS, milenage::CONSTANTS);
         check(&milenage, set[..12].try_into().unwrap());
     }
 }
@@ -67,10 +71,12 @@ fn tuak_of_ts_35_232() {
     for (iterations, set) in &sets {
         let length = |index: usize| set[index].len() / 2;
         let lengths = Lengths { mac: length(5), res: length(7), ck: length(8), ik: length(9) };
-        let tuak = Tuak::new(&from_hex(set[0]).unwrap(), bytes(set[4]), *iterations, lengths).unwrap();
+        let tuak = Tuak::new(&from_hex(set[0]).unwrap(), secret(set[4]), *iterations, lengths).unwrap();
         check(&tuak, set);
     }
-    assert!(Tuak::new(&[0; 17], [0; 32], 1, Lengths { mac: 8, res: 8, ck: 16, ik: 16 }).is_none());
+    assert!(
+        Tuak::new(&[0; 17], super::secret(&[0; 32]).unwrap(), 1, Lengths { mac: 8, res: 8, ck: 16, ik: 16 }).is_none()
+    );
 }
 
 const KEY: [u8; 16] = [0x46; 16];

@@ -49,7 +49,7 @@ impl View<'_> {
             return Err(Sw::CONDITIONS_NOT_SATISFIED);
         }
         self.hold_against(pin, &old)?;
-        self.files.set_pin(pin, new);
+        self.files.set_pin(pin, &new);
         Ok(Sw::OK.into())
     }
 
@@ -82,7 +82,7 @@ impl View<'_> {
         }
         let [code, new] = values(command.data)?;
         outcome(self.files.check_puk(pin, &code).ok_or(Sw::DATA_NOT_FOUND)?)?;
-        self.files.set_pin(pin, new);
+        self.files.set_pin(pin, &new);
         // TS 102 221 §11.1.13: the PIN is enabled, and verified.
         self.files.set_pin_enabled(pin, true);
         self.verified.set(pin, true);

@@ -4,14 +4,17 @@
 //! deleted in one transaction: after a cut at any write the file holds what was before it or what came after.
 //!
 //! A file is read whole into memory and examined there before it is opened for writing. So one that is damaged, of
-//! another version or of another program is refused as it is, and nothing in it changes. What a profile's deletion
-//! sets free in the file is used again later, not overwritten at once: the file has to be kept as the keys in it are.
+//! another version or of another program is refused as it is, and nothing in it changes.
+//!
+//! A database does not overwrite what it sets free. So once a secret is deleted the file is written anew beside itself,
+//! takes the place of the old one, and the old one is overwritten: see [`Nvram::forget`].
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::File;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, StorageError, TableDefinition, TableError};
@@ -106,6 +109,8 @@ impl Batch {
 #[derive(Default)]
 pub struct Nvram {
     database: Option<Database>,
+    /// The file, when it is one.
+    path: Option<PathBuf>,
     /// What was in the store when it was opened.
     found: Option<Records>,
 }
@@ -131,11 +136,12 @@ impl Nvram {
             Err(error) => return Err(error.into()),
         };
         let found = examine(content)?;
-        // There are keys in it: it is for its owner alone, from the first moment.
-        let file =
-            std::fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
-        let database = builder().create_file(file).map_err(cannot_open)?;
-        Ok(Nvram { database: Some(database), found })
+        let database = open_database(path)?;
+        // Whoever has opened the file under a link writes it anew where it is.
+        let path = path.canonicalize()?;
+        // What a cut has left of a file that was being written anew: nobody else is at it, the lock is ours.
+        overwrite(&beside(&path))?;
+        Ok(Nvram { database: Some(database), path: Some(path), found })
     }
 
     /// Any other storage: a test's, which may stop at any write.
@@ -144,7 +150,7 @@ impl Nvram {
         backend.read(0, &mut content)?;
         let found = examine(content)?;
         let database = builder().create_with_backend(backend).map_err(cannot_open)?;
-        Ok(Nvram { database: Some(database), found })
+        Ok(Nvram { database: Some(database), path: None, found })
     }
 
     /// The records that were there; `None` for a store that is new.
@@ -177,6 +183,78 @@ impl Nvram {
             }
         }
         transaction.commit().map_err(|error| failed(error.into()))
+    }
+
+    /// Leaves nothing of what has been deleted: the file is written anew, takes the place of the old one, and that one
+    /// is overwritten. A cut at any moment leaves one of the two, and they say the same.
+    pub(crate) fn forget(&mut self) -> Result<(), NvramError> {
+        let (Some(database), Some(path)) = (&self.database, &self.path) else { return Ok(()) };
+        let failed = |error: redb::Error| NvramError::Io(std::io::Error::other(error.to_string()));
+        let new_path = beside(path);
+        overwrite(&new_path)?;
+        let new = open_database(&new_path)?;
+        {
+            let from = database.begin_read().map_err(|error| failed(error.into()))?;
+            let from = from.open_table(RECORDS).map_err(|error| failed(error.into()))?;
+            let transaction = new.begin_write().map_err(|error| failed(error.into()))?;
+            {
+                let mut table = transaction.open_table(RECORDS).map_err(|error| failed(error.into()))?;
+                for record in from.iter().map_err(|error| failed(error.into()))? {
+                    let (key, content) = record.map_err(|error| failed(error.into()))?;
+                    table.insert(key.value(), content.value()).map_err(|error| failed(error.into()))?;
+                }
+            }
+            transaction.commit().map_err(|error| failed(error.into()))?;
+        }
+        let old = std::fs::OpenOptions::new().write(true).open(path)?;
+        std::fs::rename(&new_path, path)?;
+        // The old one is the only one until the folder says otherwise.
+        File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all()?;
+        // It is closed before it is overwritten: it puts its last page in order when it goes.
+        drop(self.database.replace(new));
+        fill_with_zeros(&old)?;
+        Ok(())
+    }
+}
+
+/// Opens the database in a file, or makes it. There are keys in it: it is for its owner alone, from the first moment.
+fn open_database(path: &Path) -> Result<Database, NvramError> {
+    let file =
+        std::fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    let opened = file.metadata()?.ino();
+    let database = builder().create_file(file).map_err(cannot_open)?;
+    // Between opening and locking another card may have put a new file in its place.
+    if std::fs::metadata(path)?.ino() != opened {
+        return Err(NvramError::InUse);
+    }
+    Ok(database)
+}
+
+/// Where a file is written anew.
+fn beside(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    name.into()
+}
+
+fn fill_with_zeros(file: &File) -> std::io::Result<()> {
+    let length = file.metadata()?.len();
+    let zeros = [0; 1 << 14];
+    let mut at = 0;
+    while at < length {
+        let part = zeros.len().min((length - at) as usize);
+        file.write_all_at(&zeros[..part], at)?;
+        at += part as u64;
+    }
+    file.sync_data()
+}
+
+/// Overwrites and removes a file, when it is there.
+fn overwrite(path: &Path) -> std::io::Result<()> {
+    match std::fs::OpenOptions::new().write(true).open(path) {
+        Ok(file) => fill_with_zeros(&file).and_then(|()| std::fs::remove_file(path)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
     }
 }
 

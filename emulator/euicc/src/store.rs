@@ -315,6 +315,7 @@ impl Store {
         }
         let Unwritten { head, one_time_key, profiles, installed, deleted, raised, removed } = unwritten;
         let mut batch = Batch::default();
+        let forgets = !deleted.is_empty();
         for aid in deleted {
             self.written_files.remove(&aid);
             for kind in [PROFILE, PACKAGE, FILES] {
@@ -356,7 +357,15 @@ impl Store {
         if head {
             batch.put(key(HEAD, &[]), self.encode_head());
         }
-        if batch.is_empty() { Ok(()) } else { self.nvram.write(batch) }
+        if batch.is_empty() {
+            return Ok(());
+        }
+        self.nvram.write(batch)?;
+        if forgets {
+            // The deletion is kept and told already. What goes wrong here leaves the old file, which is as good a store.
+            let _ = self.nvram.forget();
+        }
+        Ok(())
     }
 
     fn encode_head(&self) -> Vec<u8> {

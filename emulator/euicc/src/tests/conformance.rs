@@ -110,7 +110,7 @@ const REQUIREMENTS: &[(&str, &str, &str)] = &[
     (
         "Robust - keys are wiped on delete",
         "",
-        "not found in any memory of the card's process, once the profile is gone or has not been installed",
+        "neither in the memory of the card's process nor in its file, once the profile is gone or has not been installed",
     ),
     ("Data - SGP.26 certificates and keys", "", "both curves"),
     ("Data - TS.48 profile packages", "", "both install"),
@@ -222,10 +222,6 @@ const LEFT_OUT: &[(&str, &str)] = &[
     (
         "sqnAgeLimit and the bits of sqnOptions but 02",
         "the public sources do not say what the bits mean; 02 is the protection against wrap around, which is there",
-    ),
-    (
-        "keys wiped on delete, in a file",
-        "the pages that a deletion frees are used again, not overwritten at once; in memory keys are wiped",
     ),
     (
         "comparison of secrets in constant time",

@@ -301,6 +301,38 @@ fn a_file_keeps_a_card() {
 }
 
 #[test]
+fn nothing_of_a_deleted_profile_is_left_in_the_file() {
+    // proves: Robust - keys are wiped on delete
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("card.redb");
+    let open = || Euicc::open(config(&[Curve::P256]), Box::new(SeededRandom::new(7, "card")), Nvram::file(&path)?);
+    let mut lab = Lab::with(config(&[Curve::P256]), Curve::P256);
+    lab.card = open().unwrap();
+    lab.open();
+    let order = super::wiped::order_with_keys();
+    let keys: Vec<&[u8]> = order.package.windows(16).filter(|window| super::wiped::is_key(window)).collect();
+    assert_eq!(keys.len(), 2);
+    let found = || {
+        let content = std::fs::read(&path).unwrap();
+        keys.iter().map(|key| content.windows(16).filter(|window| window == key).count()).sum::<usize>()
+    };
+    lab.install(&order);
+    lab.install(&Order { metadata: metadata(B), package: elements(B).concat(), ..order.clone() });
+    assert!(found() >= 2);
+    assert!(confirmed(&mut lab, "BF330C5A0A988842070011713618F0", "BF3303800100"));
+    assert_eq!(found(), 0);
+    // It is the same store, still in use and nobody else's, and nothing lies beside it.
+    assert!(matches!(open(), Err(NvramError::InUse)));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    let kept = Kept::of(&lab.card);
+    drop(lab);
+    // What a cut has left of a new file goes when the card is opened.
+    std::fs::write(folder.path().join("card.redb.new"), b"half a file").unwrap();
+    assert_eq!(Kept::of(&open().unwrap()), kept);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
 fn the_store_of_another_card_or_version_is_refused() {
     // proves: Durable - a store of another version, card or program is refused with words
     let flash = Flash::default();

@@ -29,8 +29,13 @@ fn masked_keys() -> [[u8; 16]; 2] {
     [std::array::from_fn(|index| digest[index]), std::array::from_fn(|index| digest[16 + index])]
 }
 
+/// Whether these are K or OPc.
+pub(super) fn is_key(bytes: &[u8]) -> bool {
+    masked_keys().iter().any(|key| key.iter().zip(bytes).all(|(masked, byte)| *masked == *byte ^ MASK))
+}
+
 /// A profile with these keys.
-fn order_with_keys() -> Order {
+pub(super) fn order_with_keys() -> Order {
     let [key, opc] = masked_keys().map(|masked| masked.map(|byte| byte ^ MASK));
     let mut elements = elements(ICCID);
     elements[3] = element(0xA4, true, 3, |w| {

@@ -719,6 +719,7 @@ impl modem::Observer for ModemWatch {
             }
             ModemEvent::Urc { line } => self.timeline.at(0, Direction::Response, line),
             ModemEvent::Apdu { command, response } => self.timeline.apdu(command, response),
+            ModemEvent::Network(event) => self.timeline.note(Role::Network, event.title(), event.fields()),
             // The card tells its reset itself.
             ModemEvent::CardReset { .. } => {}
         }

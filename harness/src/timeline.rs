@@ -27,6 +27,8 @@ pub enum Role {
     Card,
     /// The SM-DP+.
     Server,
+    /// The operators of the mobile network.
+    Network,
     /// The lab itself: faults, processes, the steps of a scenario.
     Lab,
 }
@@ -39,6 +41,7 @@ impl Role {
             Role::Modem => "modem",
             Role::Card => "card",
             Role::Server => "server",
+            Role::Network => "network",
             Role::Lab => "lab",
         }
     }

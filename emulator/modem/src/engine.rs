@@ -21,11 +21,13 @@ use crate::connection::{Pause, Peer, Sent};
 use crate::event::{ModemEvent, Observer, Tap};
 use crate::line::{Input, Line};
 use crate::model::{Model, UrcPort};
+use crate::network::{Change, ConsoleError, Network, NetworkSpec, NetworkView};
 use crate::output::{Output, WriteKind};
 use crate::parse::Parser;
 use crate::port::{Mode, Pending, Port};
 use crate::prompt::{Entered, Prompt};
 use crate::result::{Failure, ResultCode, write_information};
+use crate::service::PowerChange;
 use crate::state::State;
 
 /// Input that is kept while a command is being executed.
@@ -52,9 +54,24 @@ impl Modem {
         Modem::switched_on(model, card, Tap(Some(observer)))
     }
 
+    /// A modem in a network that is described, watched from its first moment.
+    pub fn in_network(
+        model: Model,
+        card: Option<Box<dyn Card>>,
+        network: NetworkSpec,
+        observer: Option<Box<dyn Observer>>,
+    ) -> Self {
+        Modem::set_up(model, card, network, Tap(observer))
+    }
+
     fn switched_on(model: Model, card: Option<Box<dyn Card>>, tap: Tap) -> Self {
+        Modem::set_up(model, card, NetworkSpec::default(), tap)
+    }
+
+    fn set_up(model: Model, card: Option<Box<dyn Card>>, network: NetworkSpec, tap: Tap) -> Self {
         let ports = (0..model.ports.at).map(|_| Port::new(&model)).collect();
-        let mut state = State::new(model, Uicc::new(card), tap);
+        let network = Network::new(network, model.radio.lte_m_access);
+        let mut state = State::new(model, Uicc::new(card), network, tap);
         state.start_card();
         // Nobody was there to hear it.
         state.urcs.clear();
@@ -120,6 +137,11 @@ impl Modem {
         }
         self.state.tick();
         self.flush(&mut output);
+        match self.state.tick_network() {
+            Some(PowerChange::Sleep) => self.fall_asleep(&mut output),
+            Some(PowerChange::Wake) => self.wake_up(&mut output),
+            None => self.flush(&mut output),
+        }
         for index in 0..self.ports.len() {
             self.tick_port(index, &mut output);
         }
@@ -157,7 +179,7 @@ impl Modem {
         let mut response = Vec::new();
         let mut rest = bytes;
         while let Some((byte, after)) = rest.split_first() {
-            if self.is_off || self.booting.is_some() {
+            if self.is_deaf() {
                 break;
             }
             let now = self.state.now;
@@ -271,7 +293,7 @@ impl Modem {
             self.state.urcs.extend(urcs);
         }
         self.state.tell_card_status(was_present);
-        if self.is_off || self.booting.is_some() {
+        if self.is_deaf() {
             return output;
         }
         if self.state.functionality != 0 {
@@ -289,9 +311,70 @@ impl Modem {
         if !self.state.network.is_registered() {
             return Err(MessageError::NotReachable);
         }
-        commands::deliver(&mut self.state, &message);
+        self.state.send_message(message);
         self.flush(&mut output);
         Ok(output)
+    }
+
+    /// Has the network send a text message from this number, when the device can be reached: a device that sleeps, or is
+    /// paged at intervals, or is out of coverage gets it later. It is refused when the number is none, or the text too
+    /// long for one message, or when no SIM has been seen yet.
+    pub fn send_message(&mut self, from: &str, text: &str) -> Result<Output, MessageError> {
+        let message = commands::incoming(from, text)?;
+        let mut output = Output::default();
+        if !self.state.send_message(message) {
+            return Err(MessageError::NotReachable);
+        }
+        self.flush(&mut output);
+        Ok(output)
+    }
+
+    /// What the operator's console shows of the device.
+    pub fn network(&self) -> NetworkView {
+        self.state.network.view()
+    }
+
+    /// The operator changes something about the subscription, or about what is received.
+    pub fn change_network(&mut self, change: &Change) -> Result<Output, ConsoleError> {
+        let mut output = Output::default();
+        self.state.change_network(change)?;
+        if !self.is_deaf() {
+            self.flush(&mut output);
+        }
+        Ok(output)
+    }
+
+    /// Wakes a module that sleeps (PSM), as its power key or its wake-up pin does. Nothing happens to one that is awake.
+    pub fn wake(&mut self) -> Output {
+        let mut output = Output::default();
+        if self.state.network.power.is_asleep() && !self.is_off {
+            self.wake_up(&mut output);
+        }
+        output
+    }
+
+    /// Whether nothing that comes in is heard: it is off, starting, or asleep.
+    fn is_deaf(&self) -> bool {
+        self.is_off || self.booting.is_some() || self.state.network.power.is_asleep()
+    }
+
+    /// Falls asleep, unless somebody is using it.
+    fn fall_asleep(&mut self, output: &mut Output) {
+        let busy = |port: &Port| port.connection.is_some() || port.pending.is_some() || !port.is_listening();
+        if self.ports.iter().any(busy) || self.is_deaf() {
+            self.state.network.traffic(self.state.now);
+            return;
+        }
+        let urcs = self.state.model.radio.sleep.clone();
+        self.state.urcs.extend(urcs);
+        self.flush(output);
+        self.ports.iter_mut().for_each(Port::restart);
+        self.state.fall_asleep();
+    }
+
+    fn wake_up(&mut self, output: &mut Output) {
+        self.state.network.power.wake(self.state.now);
+        self.boot(output);
     }
 
     fn restart(&mut self, output: &mut Output) {
@@ -300,6 +383,11 @@ impl Modem {
         }
         self.state.shut_down();
         self.state.urcs.clear();
+        self.boot(output);
+    }
+
+    /// The module starts, at once or in the time of a real one.
+    fn boot(&mut self, output: &mut Output) {
         if self.state.is_realistic() {
             self.booting = Some(self.state.now + Duration::from_millis(self.state.model.times.boot.into()));
             return;
@@ -436,6 +524,7 @@ impl Modem {
             self.state.tap.event(ModemEvent::Response { port: index, text: &text });
         }
         self.state.serve_card();
+        self.state.follow_network();
         if !delay.is_zero() {
             let due = self.state.now + delay;
             // What came before, the echo above all, does not wait.

@@ -1,5 +1,7 @@
 //! What can be watched of a modem.
 
+use crate::network::NetworkEvent;
+
 /// One thing that happened, borrowed while it happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ModemEvent<'a> {
@@ -29,6 +31,8 @@ pub enum ModemEvent<'a> {
         /// The response with its status word.
         response: &'a [u8],
     },
+    /// The operators have noted something of the device.
+    Network(&'a NetworkEvent),
     /// The card was powered up or reset.
     CardReset {
         /// The answer to reset.

@@ -10,6 +10,7 @@ use std::ops::Range;
 use serde::Deserialize;
 
 use crate::errors::CmeError;
+use crate::radio::Radio;
 
 /// The models that come with the crate.
 const EMBEDDED: &[(&str, &str)] = &[
@@ -85,6 +86,9 @@ pub struct Model {
     /// How long it takes.
     #[serde(default)]
     pub times: Times,
+    /// What its radio can do.
+    #[serde(default)]
+    pub radio: Radio,
 }
 
 /// What a module says of itself.

@@ -124,20 +124,6 @@ impl Context {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SmCause(pub(crate) u8);
 
-impl SmCause {
-    /// Missing or unknown APN.
-    #[allow(dead_code, reason = "the network with subscriptions gives it")]
-    pub(crate) const UNKNOWN_APN: SmCause = SmCause(27);
-    /// User authentication failed.
-    #[allow(dead_code, reason = "the network with subscriptions gives it")]
-    pub(crate) const AUTHENTICATION_FAILED: SmCause = SmCause(29);
-    /// Service option not supported.
-    pub(crate) const NOT_SUPPORTED: SmCause = SmCause(32);
-    /// Requested service option not subscribed.
-    #[allow(dead_code, reason = "the network with subscriptions gives it")]
-    pub(crate) const NOT_SUBSCRIBED: SmCause = SmCause(33);
-}
-
 /// What the network is asked for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Activation<'a> {
@@ -145,29 +131,6 @@ pub(crate) struct Activation<'a> {
     pub(crate) kind: PdpType,
     /// Empty when the device leaves the choice to the network.
     pub(crate) apn: &'a str,
-    #[allow(dead_code, reason = "the network with subscriptions checks them")]
-    pub(crate) credentials: &'a Credentials,
-}
-
-impl Network {
-    /// Asks the network for a context: the one seam between the device's contexts and the network's acceptance. A
-    /// network that is registered in takes every context.
-    pub(crate) fn activate(&mut self, request: Activation<'_>) -> Result<Bearer, SmCause> {
-        if !self.is_registered() {
-            return Err(SmCause::NOT_SUPPORTED);
-        }
-        let host = request.cid;
-        let wants = |kind| request.kind == kind || request.kind == PdpType::Ipv4v6;
-        Ok(Bearer {
-            apn: if request.apn.is_empty() { "internet".to_owned() } else { request.apn.to_owned() },
-            ipv4: wants(PdpType::Ip).then(|| Ipv4Addr::new(10, 7, 157, host)),
-            ipv6: wants(PdpType::Ipv6).then(|| Ipv6Addr::new(0xFD00, 0x7, 0x157, 0, 0, 0, 0, host.into())),
-            dns: [Ipv4Addr::new(10, 7, 0, 1), Ipv4Addr::new(10, 7, 0, 2)],
-        })
-    }
-
-    /// Tells the network that the device has let go of a context.
-    pub(crate) fn deactivate(&mut self, _cid: u8) {}
 }
 
 /// Why a context is not active.
@@ -247,7 +210,7 @@ impl PdpContexts {
         if context.bearer.is_some() {
             return Ok(());
         }
-        let request = Activation { cid, kind: context.kind, apn: &context.apn, credentials: &context.credentials };
+        let request = Activation { cid, kind: context.kind, apn: &context.apn };
         context.bearer = Some(network.activate(request).map_err(ActivationError::Refused)?);
         Ok(())
     }
@@ -261,6 +224,13 @@ impl PdpContexts {
             network.deactivate(cid);
         }
         was_active
+    }
+
+    /// The network has let go of a context. True when it was active.
+    pub(crate) fn lose(&mut self, cid: u8) -> bool {
+        let Some(context) = self.contexts.get_mut(&cid) else { return false };
+        context.dns = None;
+        context.bearer.take().is_some()
     }
 
     /// The network has let go of everything, or the radio is off. Gives those that were active.
@@ -278,15 +248,24 @@ impl PdpContexts {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::network::{NetworkSpec, Subscriber, Technology, Wanted};
     use crate::sim::Home;
 
     #[test]
     fn contexts_come_and_go() {
-        let mut network = Network::default();
+        let mut network = Network::new(NetworkSpec::default(), 7);
         let mut contexts = PdpContexts::new();
-        assert_eq!(contexts.activate(1, &mut network), Err(ActivationError::Refused(SmCause::NOT_SUPPORTED)));
-        let _ = network.update(Some(Home { plmn: "00101".to_owned(), name: "Test".to_owned() }));
+        assert_eq!(contexts.activate(1, &mut network), Err(ActivationError::Refused(SmCause(38))));
+        let subscriber = Subscriber {
+            imsi: "001010123456789".to_owned(),
+            iccid: None,
+            home: Home { plmn: "00101".to_owned(), name: "Test".to_owned() },
+        };
+        let wanted = Wanted { technologies: vec![Technology::Lte], roaming: true, persistent: true };
+        let _ = network.update(Some(subscriber), wanted, Duration::ZERO);
         assert_eq!(contexts.activate(2, &mut network), Err(ActivationError::Undefined));
         contexts.define(2, PdpType::Ip, "iot".to_owned());
         assert_eq!(contexts.activate(2, &mut network), Ok(()));

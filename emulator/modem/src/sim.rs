@@ -3,11 +3,13 @@
 //! The steps and their order are data of the model ([`StartupStep`]); they run on the basic channel and leave the
 //! USIM selected there, as real modules do. Everything else that the modem reads later goes through [`Files`].
 
+use rsp::Iccid;
 use rsp::tlv::Tlv;
 
 use crate::card::{Answer, CardError, Uicc};
 use crate::event::Tap;
 use crate::model::{CardHandling, StartupStep};
+use crate::network::Subscriber;
 
 /// The part of the AID that all USIMs share (ETSI TS 101 220 annex E).
 const USIM: [u8; 7] = [0xA0, 0x00, 0x00, 0x00, 0x87, 0x10, 0x02];
@@ -41,6 +43,8 @@ pub(crate) struct Sim {
     /// The AID of the USIM.
     pub(crate) usim: Option<Vec<u8>>,
     pub(crate) imsi: Option<String>,
+    /// EF_ICCID, without padding.
+    pub(crate) iccid: Option<String>,
     /// How many digits of the IMSI are the MNC.
     pub(crate) mnc_digits: usize,
     /// EF_SPN.
@@ -72,7 +76,10 @@ impl Sim {
                     command(uicc, &[0x80, 0xAA, 0, 0], &handling.terminal_capability.0, tap)
                 }
                 StartupStep::TerminalProfile => command(uicc, &[0x80, 0x10, 0, 0], &handling.terminal_profile.0, tap),
-                StartupStep::Iccid => read_at_start(uicc, 0x2FE2, tap).map(|content| found = Some(content.is_some())),
+                StartupStep::Iccid => read_at_start(uicc, 0x2FE2, tap).map(|content| {
+                    sim.iccid = content.as_deref().and_then(iccid_digits);
+                    found = Some(content.is_some());
+                }),
                 StartupStep::IccidAgain if found == Some(true) => Ok(()),
                 StartupStep::IccidAgain => read_at_start(uicc, 0x2FE2, tap).map(drop),
                 StartupStep::Languages => read_at_start(uicc, 0x2F05, tap).map(drop),
@@ -131,6 +138,15 @@ impl Sim {
         let name = self.provider.clone().unwrap_or_else(|| format!("{} {}", &plmn[..3], &plmn[3..]));
         Some(Home { plmn, name })
     }
+
+    /// Who the modem is in a network.
+    pub(crate) fn subscriber(&self) -> Option<Subscriber> {
+        Some(Subscriber { imsi: self.imsi.clone()?, iccid: self.iccid.clone(), home: self.home_network()? })
+    }
+}
+
+fn iccid_digits(content: &[u8]) -> Option<String> {
+    Some(Iccid::from_bytes(content).ok()?.to_string())
 }
 
 pub(crate) fn imsi_digits(content: &[u8]) -> Option<String> {

@@ -13,6 +13,7 @@ use crate::model::{BlankCard, Model, ProfileSwitch, Timing, UrcPort};
 use crate::network::Network;
 use crate::pdp::PdpContexts;
 use crate::phonebook::PhoneBook;
+use crate::radio::RadioSetting;
 use crate::sim::{Sim, SimState};
 use crate::sms::MessageService;
 use crate::toolkit::Refresh;
@@ -66,6 +67,12 @@ pub(crate) struct Options {
     pub(crate) slot: u8,
     /// `AT+QCFG`: by name.
     pub(crate) configuration: Vec<(&'static str, u32)>,
+    /// `AT+QCFG`: those that are about the network.
+    pub(crate) radio: Vec<(RadioSetting, u32)>,
+    /// `+UCGDFLT`: type and access point name of the initial EPS bearer.
+    pub(crate) initial_bearer: (&'static str, String),
+    /// `+UDCONF=20`: whether another network is searched for when one refuses.
+    pub(crate) search_after_refusal: u8,
     /// `AT+QNWPREFCFG`: by name.
     pub(crate) preferences: Vec<(&'static str, String)>,
     /// What the modem's clock is ahead of the time that the caller tells, in seconds.
@@ -96,6 +103,9 @@ impl Options {
             card_status: false,
             slot: 1,
             configuration: crate::commands::configuration(),
+            radio: model.radio.settings.iter().map(|setting| (*setting, setting.values()[0])).collect(),
+            initial_bearer: ("IP", String::new()),
+            search_after_refusal: 2,
             preferences: crate::commands::preferences(),
             clock_ahead: 0,
             zone: 0,
@@ -111,14 +121,14 @@ impl Options {
 }
 
 impl State {
-    pub(crate) fn new(model: Model, uicc: Uicc, tap: Tap) -> Self {
+    pub(crate) fn new(model: Model, uicc: Uicc, network: Network, tap: Tap) -> Self {
         State {
             functionality: 1,
             lpa_enabled: model.defaults.lpa_enable,
             lpa_enabled_at_restart: model.defaults.lpa_enable,
             disabled_since_restart: false,
             sim: Sim::default(),
-            network: Network::default(),
+            network,
             pdp: PdpContexts::new(),
             last_ip_error: None,
             messages: MessageService::default(),
@@ -210,15 +220,6 @@ impl State {
         }
     }
 
-    /// Registers, or lets go of the network, as the card and `+CFUN` have it, and tells what has changed.
-    pub(crate) fn update_network(&mut self) {
-        let ready = self.functionality == 1 && self.sim.state == SimState::Ready;
-        let home = self.sim.home_network().filter(|_| ready);
-        let urcs = self.network.update(home);
-        self.urcs.extend(urcs);
-        self.follow_packet_service();
-    }
-
     /// Fetches the proactive commands that wait on the card and carries them out (TS 102 223 §6). Gives true when the
     /// card was reset by it.
     pub(crate) fn serve_card(&mut self) -> bool {
@@ -289,7 +290,7 @@ impl State {
 
     /// When something happens by itself.
     pub(crate) fn deadline(&self) -> Option<Duration> {
-        self.power_cycle
+        self.power_cycle.into_iter().chain(self.network_deadline()).min()
     }
 
     /// What happens by itself at this time.

@@ -121,7 +121,7 @@ impl Reader {
                 let row = self.push(event, Shape::Note(event.role), printable(text));
                 let fields: String =
                     fields.iter().map(|(name, value)| format!("{name}: {}\n", printable(value))).collect();
-                self.rows[row].bad = text.contains("failed") || text.contains("not authenticated");
+                self.rows[row].bad = ["failed", "not authenticated", "rejected"].iter().any(|bad| text.contains(bad));
                 self.rows[row].detail = format!("{}\n{fields}", printable(text));
             }
             Kind::Fault { layer, text } => {
@@ -366,6 +366,8 @@ const HEAD: usize = 34;
 const LANES: [(Role, usize); 4] = [(Role::Assistant, 90), (Role::Modem, 350), (Role::Card, 580), (Role::Server, 800)];
 
 fn lane(role: Role) -> usize {
+    // What the operators see is of the modem.
+    let role = if role == Role::Network { Role::Modem } else { role };
     LANES.iter().find(|(of, _)| *of == role).map_or(LANES[0].1, |(_, x)| *x)
 }
 

@@ -150,7 +150,8 @@ pub(super) fn read_cind(exec: &mut Exec<'_>) -> Outcome {
     let mut files = crate::sim::Files { uicc: &mut state.uicc, tap: &mut state.tap, usim: state.sim.usim.as_deref() };
     let full = state.messages.count(place, &mut files).is_ok_and(|(used, total)| total > 0 && used >= total);
     let signal = if service { 4 } else { 0 };
-    exec.line(format!("+CIND: 5,{signal},{},0,0,{}", u8::from(service), u8::from(full)));
+    let roam = u8::from(exec.state.network.is_roaming());
+    exec.line(format!("+CIND: 5,{signal},{},0,{roam},{}", u8::from(service), u8::from(full)));
     Ok(())
 }
 

@@ -10,9 +10,12 @@ mod general;
 mod message;
 mod network;
 mod packet;
+mod power;
 mod qesim;
 mod quectel;
+mod radio;
 mod security;
+mod serving;
 mod v250;
 
 use std::time::Duration;
@@ -138,6 +141,11 @@ const fn setting(name: &'static str, read: Handler, test: &'static str, write: W
     Entry { read: Some(read), test: Test::Text(test), write: Some(write), ..entry(name) }
 }
 
+/// The same, tested by what depends on the modem.
+const fn called(name: &'static str, read: Handler, test: Handler, write: WriteHandler) -> Entry {
+    Entry { read: Some(read), test: Test::Call(test), write: Some(write), ..entry(name) }
+}
+
 /// The extended commands.
 const EXTENDED: &[Entry] = &[
     // V.250 §6.1, TS 27.007 §5.
@@ -195,10 +203,10 @@ const EXTENDED: &[Entry] = &[
     Entry { within: 8_000, test: Test::Call(access::test_cgla), write: Some(access::cgla), ..entry("+CGLA") },
     tells("+QCCID", general::iccid),
     // The network (TS 27.007 §7, §8.5, §8.69).
-    setting("+CREG", network::read_creg, "+CREG: (0-2)", network::write_creg),
-    setting("+CGREG", network::read_cgreg, "+CGREG: (0-2)", network::write_cgreg),
-    setting("+CEREG", network::read_cereg, "+CEREG: (0-2)", network::write_cereg),
-    setting("+C5GREG", network::read_c5greg, "+C5GREG: (0-2)", network::write_c5greg),
+    called("+CREG", network::read_creg, network::test_creg, network::write_creg),
+    called("+CGREG", network::read_cgreg, network::test_cgreg, network::write_cgreg),
+    called("+CEREG", network::read_cereg, network::test_cereg, network::write_cereg),
+    called("+C5GREG", network::read_c5greg, network::test_c5greg, network::write_c5greg),
     Entry {
         within: 180_000,
         abortable: true,
@@ -207,8 +215,8 @@ const EXTENDED: &[Entry] = &[
         write: Some(network::write_cops),
         ..entry("+COPS")
     },
-    Entry { test: Test::Text("+CSQ: (0-31,99),(0-7,99)"), ..tells("+CSQ", network::signal) },
-    Entry { test: Test::Text(network::CESQ_TEST), ..tells("+CESQ", network::extended_signal) },
+    Entry { test: Test::Text("+CSQ: (0-31,99),(0-7,99)"), ..tells("+CSQ", serving::signal) },
+    Entry { test: Test::Text(serving::CESQ_TEST), ..tells("+CESQ", serving::extended_signal) },
     setting("+WS46", network::read_ws46, "+WS46: (22,28,30,31)", network::write_ws46),
     Entry {
         read: Some(network::read_cpol),
@@ -242,6 +250,13 @@ const EXTENDED: &[Entry] = &[
     },
     setting("+CGAUTH", packet::read_cgauth, "+CGAUTH: (1-15),(0-2),127,127", packet::write_cgauth),
     setting("+CGEREP", packet::read_cgerep, "+CGEREP: (0-2),(0,1)", packet::write_cgerep),
+    // Power saving (TS 27.007 §7.38, §7.40, §7.41).
+    called("+CPSMS", power::read_cpsms, power::test_cpsms, power::write_psm),
+    called("+QPSMS", power::read_qpsms, power::test_qpsms, power::write_psm),
+    called("+CEDRXS", power::read_cedrxs, power::test_cedrxs, power::write_cedrxs),
+    tells("+CEDRXRDP", power::read_cycle),
+    called("+UCGDFLT", radio::read_ucgdflt, radio::test_ucgdflt, radio::write_ucgdflt),
+    Entry { test: Test::Call(radio::test_udconf), write: Some(radio::write_udconf), ..entry("+UDCONF") },
     tells("+CNUM", book::own),
     // Phone book (TS 27.007 §8.11 to §8.14).
     Entry {
@@ -291,8 +306,8 @@ const EXTENDED: &[Entry] = &[
     Entry { test: Test::Call(quectel::test_qindcfg), write: Some(quectel::write_qindcfg), ..entry("+QINDCFG") },
     Entry { test: Test::Call(quectel::test_qcfg), write: Some(quectel::write_qcfg), ..entry("+QCFG") },
     Entry { test: Test::Text(quectel::QURCCFG_TEST), write: Some(quectel::write_qurccfg), ..entry("+QURCCFG") },
-    tells("+QNWINFO", quectel::network_information),
-    Entry { test: Test::Text("+QENG: \"servingcell\""), write: Some(quectel::engineering), ..entry("+QENG") },
+    tells("+QNWINFO", serving::network_information),
+    Entry { test: Test::Text("+QENG: \"servingcell\""), write: Some(serving::engineering), ..entry("+QENG") },
     Entry {
         test: Test::Call(quectel::test_preferences),
         write: Some(quectel::write_preferences),

@@ -1,8 +1,9 @@
-//! The network for hosts: registration, selection, signal, USSD (TS 27.007 §7, §8.5, §8.69).
+//! The network for hosts: registration, selection, USSD (TS 27.007 §7).
 
 use super::{Exec, INCORRECT, Outcome, at_most, choice, single};
 use crate::errors::CmeError;
-use crate::network::{Domain, E_UTRAN, Selection};
+use crate::network::cause::MobilityCause;
+use crate::network::{Domain, Selection, Technology};
 use crate::parse::{Params, quote};
 use crate::result::Failure;
 use crate::sim::ADF;
@@ -17,14 +18,24 @@ fn read(exec: &mut Exec<'_>, domain: Domain) -> Outcome {
 
 fn write(exec: &mut Exec<'_>, params: &Params, domain: Domain) -> Outcome {
     at_most(params, 1)?;
-    let report = choice(params, 0, &[0, 1, 2], Some(0))?;
+    let report = choice(params, 0, exec.state.reports(domain), Some(0))?;
     exec.state.network.set_report(domain, report as u8);
     Ok(())
 }
 
+fn test(exec: &mut Exec<'_>, domain: Domain) -> Outcome {
+    let values = if exec.state.reports(domain).contains(&4) { "0-2,4" } else { "0-2" };
+    exec.line(format!("{}: ({values})", domain.name()));
+    Ok(())
+}
+
 macro_rules! registration {
-    ($($read:ident, $write:ident, $domain:ident, $doc:literal;)*) => {
+    ($($read:ident, $test:ident, $write:ident, $domain:ident, $doc:literal;)*) => {
         $(
+            pub(super) fn $test(exec: &mut Exec<'_>) -> Outcome {
+                test(exec, Domain::$domain)
+            }
+
             #[doc = $doc]
             pub(super) fn $read(exec: &mut Exec<'_>) -> Outcome {
                 read(exec, Domain::$domain)
@@ -38,10 +49,10 @@ macro_rules! registration {
 }
 
 registration! {
-    read_creg, write_creg, Circuit, "`+CREG` (TS 27.007 §7.2).";
-    read_cgreg, write_cgreg, Packet, "`+CGREG` (TS 27.007 §10.1.20).";
-    read_cereg, write_cereg, Evolved, "`+CEREG` (TS 27.007 §10.1.22).";
-    read_c5greg, write_c5greg, Fifth, "`+C5GREG` (TS 27.007 §10.1.47).";
+    read_creg, test_creg, write_creg, Circuit, "`+CREG` (TS 27.007 §7.2).";
+    read_cgreg, test_cgreg, write_cgreg, Packet, "`+CGREG` (TS 27.007 §10.1.20).";
+    read_cereg, test_cereg, write_cereg, Evolved, "`+CEREG` (TS 27.007 §10.1.22).";
+    read_c5greg, test_c5greg, write_c5greg, Fifth, "`+C5GREG` (TS 27.007 §10.1.47).";
 }
 
 /// `+COPS?` (TS 27.007 §7.3).
@@ -49,14 +60,20 @@ pub(super) fn read_cops(exec: &mut Exec<'_>) -> Outcome {
     let network = &exec.state.network;
     let mode = match network.selection {
         Selection::Automatic => 0,
-        Selection::Manual(_) => 1,
+        Selection::Manual(..) => 1,
         Selection::Deregistered => 2,
-        Selection::Either(_) => 4,
+        Selection::Either(..) => 4,
     };
     let line = match network.serving() {
         None => format!("+COPS: {mode}"),
-        Some(home) if network.format == 2 => format!("+COPS: {mode},2,\"{}\",{E_UTRAN}", home.plmn),
-        Some(home) => format!("+COPS: {mode},{},{},{E_UTRAN}", network.format, exec.text(&home.name)),
+        Some(serving) => {
+            let name = match network.format {
+                0 => exec.text(&serving.name),
+                1 => exec.text(&serving.short),
+                _ => quote(&serving.plmn),
+            };
+            format!("+COPS: {mode},{},{name},{}", network.format, network.access(serving.technology))
+        }
     };
     exec.line(line);
     Ok(())
@@ -68,26 +85,47 @@ pub(super) fn test_cops(exec: &mut Exec<'_>) -> Outcome {
     if exec.state.functionality != 1 {
         return Err(CmeError::NoNetwork.into());
     }
-    let operators: Vec<String> = exec
-        .state
-        .network
-        .scan()
+    let network = &exec.state.network;
+    let found = network.scan(&exec.state.model.radio.technologies);
+    let operators: String = found
         .iter()
         .map(|operator| {
-            let name = exec.text(&operator.name);
-            format!("({},{name},{name},{},{E_UTRAN})", operator.status, quote(&operator.plmn))
+            let (name, short) = (exec.text(&operator.name), exec.text(&operator.short));
+            let access = network.access(operator.technology);
+            format!("({},{name},{short},{},{access}),", operator.status, quote(&operator.plmn))
         })
         .collect();
-    exec.line(format!("+COPS: {},,(0-4),(0-2)", operators.join(",")));
+    exec.line(format!("+COPS: {operators},(0-4),(0-2)"));
     Ok(())
 }
+
+/// The values of `<AcT>` (TS 27.007 §7.3) that a host may write, and what they mean.
+const ACCESS: [(u32, &[Technology]); 9] = [
+    (0, &[Technology::Gsm]),
+    (2, &[Technology::Umts]),
+    (7, &[Technology::Lte, Technology::LteM]),
+    (8, &[Technology::LteM]),
+    (9, &[Technology::NbIot]),
+    (10, &[Technology::Lte]),
+    (11, &[Technology::Nr]),
+    (12, &[Technology::Nr]),
+    (13, &[Technology::Lte]),
+];
 
 /// `+COPS=[<mode>[,<format>[,<oper>[,<AcT>]]]]`
 pub(super) fn write_cops(exec: &mut Exec<'_>, params: &Params) -> Outcome {
     at_most(params, 4)?;
     let mode = choice(params, 0, &[0, 1, 2, 3, 4], Some(0))?;
     let format = choice(params, 1, &[0, 1, 2], Some(u32::from(exec.state.network.format)))? as u8;
-    choice(params, 3, &[0, 2, 7, 10, 11, 12, 13], Some(u32::from(E_UTRAN)))?;
+    let own = &exec.state.model.radio.technologies;
+    let technology = match params.omitted(3) {
+        true => None,
+        false => {
+            let access = params.number(3).ok_or(INCORRECT)?;
+            let (_, meant) = ACCESS.iter().find(|(known, _)| *known == access).ok_or(INCORRECT)?;
+            meant.iter().find(|technology| own.contains(technology)).copied()
+        }
+    };
     if mode == 3 {
         // TS 27.007 §7.3: sets the format only.
         if params.omitted(1) || params.len() > 2 {
@@ -99,49 +137,44 @@ pub(super) fn write_cops(exec: &mut Exec<'_>, params: &Params) -> Outcome {
     let selection = match mode {
         1 | 4 => {
             let wanted = params.text(2).ok_or(INCORRECT)?;
-            let operators = exec.state.network.scan();
+            let operators = exec.state.network.scan(own);
             let plmn = match format {
                 2 => std::str::from_utf8(wanted).ok().filter(|plmn| (5..=6).contains(&plmn.len())).map(str::to_owned),
                 _ => {
                     let wanted = exec.settings.charset.decode(wanted).ok_or(INCORRECT)?;
-                    operators.iter().find(|operator| operator.name == wanted).map(|operator| operator.plmn.clone())
+                    let is_it = |name: &String| *name == wanted;
+                    let found = operators.iter().find(|operator| is_it(&operator.name) || is_it(&operator.short));
+                    found.map(|operator| operator.plmn.clone())
                 }
             };
             let plmn = plmn.filter(|plmn| plmn.bytes().all(|byte| byte.is_ascii_digit())).ok_or(INCORRECT)?;
-            if mode == 1 { Selection::Manual(plmn) } else { Selection::Either(plmn) }
+            if mode == 1 { Selection::Manual(plmn, technology) } else { Selection::Either(plmn, technology) }
         }
         _ if !params.omitted(2) => return Err(INCORRECT),
         2 => Selection::Deregistered,
         _ => Selection::Automatic,
     };
     let wants_service = selection != Selection::Deregistered;
-    exec.state.network.selection = selection;
+    exec.state.network.select(selection);
     exec.state.update_network();
-    if wants_service
-        && exec.state.sim_ready().is_ok()
-        && exec.state.functionality == 1
-        && !exec.state.network.is_registered()
-    {
-        exec.state.options.last_cause = "PLMN not allowed";
-        return Err(CmeError::EmergencyOnly.into());
+    if !wants_service || exec.state.sim_ready().is_err() || exec.state.functionality != 1 {
+        return Ok(());
     }
-    Ok(())
-}
-
-/// `+CSQ` (TS 27.007 §8.5): -69 dBm when there is a network.
-pub(super) fn signal(exec: &mut Exec<'_>) -> Outcome {
-    let strength = if exec.state.network.is_registered() { 22 } else { 99 };
-    exec.line(format!("+CSQ: {strength},99"));
-    Ok(())
-}
-
-pub(super) const CESQ_TEST: &str = "+CESQ: (0-63,99),(0-7,99),(0-96,255),(0-49,255),(0-34,255),(0-97,255)";
-
-/// `+CESQ` (TS 27.007 §8.69): of E-UTRAN only.
-pub(super) fn extended_signal(exec: &mut Exec<'_>) -> Outcome {
-    let (quality, power) = if exec.state.network.is_registered() { (20, 50) } else { (255, 255) };
-    exec.line(format!("+CESQ: 99,99,255,255,{quality},{power}"));
-    Ok(())
+    if exec.state.network.is_registered() {
+        return Ok(());
+    }
+    match exec.state.network.refused() {
+        // TS 27.007 §9.2.1: emergency calls are all that such a network gives.
+        Some(cause) => {
+            exec.state.options.last_cause = cause.text();
+            Err(CmeError::EmergencyOnly.into())
+        }
+        None if mode == 0 => Ok(()),
+        None => {
+            exec.state.options.last_cause = MobilityCause::NoSuitableCells.text();
+            Err(CmeError::NoNetwork.into())
+        }
+    }
 }
 
 /// `+WS46?` (TS 27.007 §5.9).
@@ -152,6 +185,7 @@ pub(super) fn read_ws46(exec: &mut Exec<'_>) -> Outcome {
 
 pub(super) fn write_ws46(exec: &mut Exec<'_>, params: &Params) -> Outcome {
     exec.state.options.network_kind = single(params, &[22, 28, 30, 31])?;
+    exec.state.update_network();
     Ok(())
 }
 

@@ -66,7 +66,7 @@ impl State {
     }
 
     /// TS 27.007 §10.1.19: `+CGEV`, when `+CGEREP` asks for it.
-    fn report_packet_event(&mut self, event: String) {
+    pub(crate) fn report_packet_event(&mut self, event: String) {
         if self.pdp.reports.0 > 0 {
             self.tell(format!("+CGEV: {event}"));
         }

@@ -1,9 +1,7 @@
 //! The maker's own commands (RG50xQ & RM5xxQ Series AT Commands Manual), beside those of the LPA.
 
 use super::{Exec, INCORRECT, Next, Outcome, at_most, choice, name, single};
-use crate::errors::CmeError;
 use crate::model::UrcPort;
-use crate::network::{AREA, CELL};
 use crate::parse::Params;
 use crate::result::Failure;
 use crate::sim::SimState;
@@ -153,13 +151,17 @@ pub(super) fn test_qcfg(exec: &mut Exec<'_>) -> Outcome {
     for (name, least, greatest, _) in CONFIGURATION {
         exec.line(format!("+QCFG: \"{name}\",({least}-{greatest})"));
     }
+    super::radio::test(exec);
     Ok(())
 }
 
 /// `+QCFG=<name>[,<value>]`
 pub(super) fn write_qcfg(exec: &mut Exec<'_>, params: &Params) -> Outcome {
-    at_most(params, 2)?;
     let wanted = name(params, 0)?.to_ascii_lowercase();
+    if super::radio::write(exec, params, &wanted)? {
+        return Ok(());
+    }
+    at_most(params, 2)?;
     let (known, least, greatest, _) =
         CONFIGURATION.into_iter().find(|(known, ..)| *known == wanted).ok_or(INCORRECT)?;
     let setting = exec.state.options.configuration.iter_mut().find(|(name, _)| *name == known).ok_or(INCORRECT)?;
@@ -191,36 +193,6 @@ pub(super) fn write_qurccfg(exec: &mut Exec<'_>, params: &Params) -> Outcome {
     }
     let wanted = name(params, 1)?.to_ascii_lowercase();
     options.urc_port = URC_PORTS.iter().find(|(name, _)| *name == wanted).ok_or(INCORRECT)?.1;
-    Ok(())
-}
-
-/// `+QNWINFO`
-pub(super) fn network_information(exec: &mut Exec<'_>) -> Outcome {
-    let line = match exec.state.network.serving() {
-        Some(home) => format!("+QNWINFO: \"FDD LTE\",\"{}\",\"LTE BAND 3\",1300", home.plmn),
-        None => "+QNWINFO: No Service".to_owned(),
-    };
-    exec.line(line);
-    Ok(())
-}
-
-/// `+QENG="servingcell"`: the one cell there is, in the order of the manual: TDD or FDD, MCC, MNC, cell, physical
-/// cell, channel, band, two bandwidths, area, RSRP, RSRQ, RSSI, SINR, CQI, power, level.
-pub(super) fn engineering(exec: &mut Exec<'_>, params: &Params) -> Outcome {
-    at_most(params, 1)?;
-    if name(params, 0)? != "SERVINGCELL" {
-        return Err(INCORRECT);
-    }
-    let line = match exec.state.network.serving() {
-        Some(home) => format!(
-            "+QENG: \"servingcell\",\"NOCONN\",\"LTE\",\"FDD\",{},{},{CELL:X},1,1300,3,5,5,{AREA:X},-91,-10,-61,18,12,-,38",
-            home.plmn.get(..3).unwrap_or_default(),
-            home.plmn.get(3..).unwrap_or_default()
-        ),
-        None if exec.state.functionality == 1 => "+QENG: \"servingcell\",\"SEARCH\"".to_owned(),
-        None => return Err(CmeError::OperationNotAllowed.into()),
-    };
-    exec.line(line);
     Ok(())
 }
 
@@ -283,6 +255,7 @@ pub(super) fn write_preferences(exec: &mut Exec<'_>, params: &Params) -> Outcome
         return Err(INCORRECT);
     }
     *value = text.to_owned();
+    exec.state.update_network();
     Ok(())
 }
 

@@ -1,0 +1,584 @@
+//! The modem's side of the network: which one it chooses (TS 23.122), what it is told, and what it tells its hosts.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::cause::MobilityCause;
+use super::core::{Cell, CoreNetwork};
+use super::power::{AccessType, Power};
+use super::spec::NetworkSpec;
+use super::{EventKind, Subscriber, Technology};
+use crate::sms::pdu::Message;
+
+/// The four registrations and their commands (TS 27.007 §7.2, §10.1.20, §10.1.22, §10.1.47).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Domain {
+    /// `+CREG`
+    Circuit,
+    /// `+CGREG`
+    Packet,
+    /// `+CEREG`
+    Evolved,
+    /// `+C5GREG`
+    Fifth,
+}
+
+impl Domain {
+    const ALL: [Domain; 4] = [Domain::Circuit, Domain::Packet, Domain::Evolved, Domain::Fifth];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Domain::Circuit => "+CREG",
+            Domain::Packet => "+CGREG",
+            Domain::Evolved => "+CEREG",
+            Domain::Fifth => "+C5GREG",
+        }
+    }
+
+    /// Whether a registration by this access is told here.
+    fn knows(self, technology: Technology) -> bool {
+        match self {
+            // NB-IoT has no circuit-switched domain, not even by a combined attach (TS 23.401 §4.3.17.8.1).
+            Domain::Circuit => !matches!(technology, Technology::Nr | Technology::NbIot),
+            Domain::Packet => technology != Technology::Nr,
+            Domain::Evolved => technology.is_evolved(),
+            Domain::Fifth => technology == Technology::Nr,
+        }
+    }
+}
+
+/// How a network is chosen (TS 27.007 §7.3).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) enum Selection {
+    #[default]
+    Automatic,
+    /// By PLMN, and by access when one is told.
+    Manual(String, Option<Technology>),
+    /// Manual, and automatic when that fails.
+    Either(String, Option<Technology>),
+    Deregistered,
+}
+
+/// What the settings of the modem let it use.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Wanted {
+    /// The most preferred first.
+    pub(crate) technologies: Vec<Technology>,
+    pub(crate) roaming: bool,
+    /// Another network is tried when one refuses.
+    pub(crate) persistent: bool,
+}
+
+/// The cell in which the modem is registered.
+pub(crate) type Serving = Cell;
+
+/// A network that a scan has found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Operator {
+    /// TS 27.007 §7.3: 1 available, 2 current, 3 forbidden.
+    pub(crate) status: u8,
+    pub(crate) name: String,
+    pub(crate) short: String,
+    pub(crate) plmn: String,
+    pub(crate) technology: Technology,
+}
+
+/// What a host has been told of a registration.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct Told {
+    status: u8,
+    place: Option<(u16, u32, Technology)>,
+    timers: Option<(String, String)>,
+}
+
+/// The network, as the modem has it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Network {
+    pub(super) core: CoreNetwork,
+    pub(super) subscriber: Option<Subscriber>,
+    /// The one that was there last, for the operator's console.
+    last: Option<Subscriber>,
+    wanted: Wanted,
+    pub(crate) selection: Selection,
+    /// `<format>` of `+COPS`.
+    pub(crate) format: u8,
+    /// `<AcT>` of LTE-M.
+    pub(crate) lte_m: u8,
+    pub(super) serving: Option<Serving>,
+    /// Why the last attempt was refused.
+    pub(super) refused: Option<MobilityCause>,
+    /// The networks that have refused for good (TS 23.122 §3.1: the forbidden PLMNs).
+    forbidden: Vec<String>,
+    /// Cells that have refused until the modem is switched off or told to try again.
+    barred: Vec<(String, Technology)>,
+    /// The subscription is of no use until the modem is switched off (TS 24.301 §5.5.1.2.5).
+    pub(super) invalid: bool,
+    /// Something has changed since the last search.
+    pub(super) search: bool,
+    /// The host has chosen since the last search.
+    chosen: bool,
+    pub(crate) power: Power,
+    /// Messages that wait until the device can be reached, each with the IMSI it is for.
+    pub(crate) waiting: VecDeque<(String, Message)>,
+    /// Data sessions that the network has ended and the modem has not noticed yet, by context.
+    pub(super) ended: Vec<u8>,
+    told: [Told; 4],
+    /// `<n>` of each registration command.
+    reports: [u8; 4],
+}
+
+impl Network {
+    pub(crate) fn new(spec: NetworkSpec, lte_m: u8) -> Self {
+        Network { core: CoreNetwork::new(spec), lte_m, ..Network::default() }
+    }
+
+    /// What a restart of the module leaves: reports are off, the choice of the network stays. What the operators know
+    /// stays with them.
+    pub(crate) fn restart(&mut self) {
+        self.leave();
+        self.reports = [0; 4];
+        self.told = Default::default();
+        self.subscriber = None;
+    }
+
+    /// What falling asleep leaves: the registration is kept, and the sessions with it.
+    pub(crate) fn forget_reports(&mut self) {
+        self.reports = [0; 4];
+    }
+
+    /// Follows the subscription, which is `None` without card or radio, and what the settings allow. Gives the URCs
+    /// that tell of a change.
+    pub(crate) fn update(&mut self, subscriber: Option<Subscriber>, wanted: Wanted, now: Duration) -> Vec<String> {
+        if self.subscriber != subscriber {
+            let same_card = self.subscriber.as_ref().map(|old| &old.imsi) == subscriber.as_ref().map(|new| &new.imsi);
+            self.leave();
+            if !same_card && subscriber.is_some() {
+                self.forbidden.clear();
+            }
+            self.last = subscriber.clone().or(self.last.take());
+            self.subscriber = subscriber;
+            self.search = true;
+        }
+        if self.wanted != wanted {
+            self.wanted = wanted;
+            self.search = true;
+            self.barred.clear();
+        }
+        self.refresh();
+        if std::mem::take(&mut self.search) {
+            self.choose(now);
+        }
+        self.tell()
+    }
+
+    /// The host has chosen: what has refused is tried again, as far as it may be.
+    pub(crate) fn select(&mut self, selection: Selection) {
+        self.selection = selection;
+        self.barred.clear();
+        self.search = true;
+        self.chosen = true;
+        if self.selection == Selection::Deregistered {
+            self.leave();
+        }
+    }
+
+    /// Tells the network good-bye and forgets it.
+    fn leave(&mut self) {
+        if self.serving.take().is_some()
+            && let Some(subscriber) = &self.subscriber
+        {
+            self.core.detach(subscriber);
+        }
+        self.refused = None;
+        self.invalid = false;
+        self.barred.clear();
+        self.power.negotiate(None, Duration::ZERO);
+    }
+
+    /// Looks whether the cell is still there, and how well it is received.
+    fn refresh(&mut self) {
+        let Some(serving) = &self.serving else { return };
+        let cells = self.usable();
+        let found = cells.into_iter().find(|c| c.plmn == serving.plmn && c.technology == serving.technology);
+        self.search |= found.is_none();
+        self.serving = found;
+    }
+
+    /// The cells that the settings let the modem use.
+    fn usable(&self) -> Vec<Cell> {
+        let mut cells = self.core.cells(self.subscriber.as_ref());
+        cells.retain(|cell| self.wanted.technologies.contains(&cell.technology) && (cell.home || self.wanted.roaming));
+        cells
+    }
+
+    /// The cells to try, in this order.
+    fn candidates(&self) -> Vec<Cell> {
+        let cells = self.usable();
+        let rank = |technology: Technology| self.wanted.technologies.iter().position(|wanted| *wanted == technology);
+        let best = |plmn: &str| cells.iter().filter(|cell| cell.plmn == plmn).map(|cell| cell.signal).max();
+        let mut sorted = cells.clone();
+        // TS 23.122 §4.4.3.1.1: the home network, then the others as they are received; within one, the access that
+        // the modem prefers.
+        sorted.sort_by_key(|cell| {
+            (!cell.home, std::cmp::Reverse(best(&cell.plmn)), cell.plmn.clone(), rank(cell.technology))
+        });
+        let automatic = |cell: &Cell| !self.is_forbidden(cell);
+        let chosen = |cell: &Cell, plmn: &str, technology: Option<Technology>| {
+            cell.plmn == plmn && technology.is_none_or(|technology| technology == cell.technology)
+        };
+        sorted.retain(|cell| !self.barred.contains(&(cell.plmn.clone(), cell.technology)));
+        match &self.selection {
+            Selection::Deregistered => sorted.clear(),
+            Selection::Automatic => sorted.retain(automatic),
+            Selection::Manual(plmn, technology) => sorted.retain(|cell| chosen(cell, plmn, *technology)),
+            Selection::Either(plmn, technology) => {
+                sorted.retain(|cell| chosen(cell, plmn, *technology) || automatic(cell));
+                sorted.sort_by_key(|cell| !chosen(cell, plmn, *technology));
+            }
+        }
+        sorted
+    }
+
+    fn is_forbidden(&self, cell: &Cell) -> bool {
+        !cell.home && cell.forbidden || self.forbidden.contains(&cell.plmn)
+    }
+
+    /// Registers in the best cell that lets the modem in.
+    fn choose(&mut self, now: Duration) {
+        let Some(subscriber) = self.subscriber.clone() else { return };
+        if self.invalid {
+            return;
+        }
+        let chosen = std::mem::take(&mut self.chosen);
+        let candidates = self.candidates();
+        if let (Some(serving), Some(first)) = (&self.serving, candidates.first()) {
+            let is_serving = |cell: &Cell| cell.plmn == serving.plmn && cell.technology == serving.technology;
+            // A network that is not the home network is left for the home network, or when the host says so; within
+            // one network the better access is taken.
+            let is_better = first.plmn == serving.plmn || chosen || (first.home && !serving.home);
+            if is_serving(first) || (!is_better && candidates.iter().any(is_serving)) {
+                return;
+            }
+        }
+        // The network learns of a change of place from the new place.
+        self.serving = None;
+        self.refused = None;
+        for cell in candidates {
+            match self.core.register(&subscriber, &cell) {
+                Ok(()) => {
+                    // TS 23.122 §4.4.3.1.2: a network that was chosen by hand and lets the modem in is forbidden no
+                    // more.
+                    self.forbidden.retain(|plmn| *plmn != cell.plmn);
+                    self.refused = None;
+                    self.serving = Some(cell);
+                    self.negotiate(now);
+                    return;
+                }
+                Err(cause) => {
+                    self.refused = Some(cause);
+                    let gives_up = !self.wanted.persistent;
+                    match cause {
+                        MobilityCause::UnknownSubscriber | MobilityCause::NoServices => {
+                            self.invalid = true;
+                            return;
+                        }
+                        MobilityCause::PlmnNotAllowed if !cell.home => {
+                            if !self.forbidden.contains(&cell.plmn) {
+                                self.forbidden.push(cell.plmn.clone());
+                            }
+                        }
+                        _ => self.barred.push((cell.plmn.clone(), cell.technology)),
+                    }
+                    if gives_up {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Power saving, as it is agreed on with a registration or an update of it.
+    pub(crate) fn negotiate(&mut self, now: Duration) {
+        let agreed = self.serving.as_ref().filter(|cell| cell.technology.is_evolved()).and_then(|cell| {
+            let access = match cell.technology {
+                Technology::NbIot => AccessType::NARROW,
+                _ => AccessType::WIDE,
+            };
+            self.core.limits(cell).map(|operator| (operator, access))
+        });
+        self.power.negotiate(agreed, now);
+    }
+
+    /// The URCs of what has changed.
+    pub(crate) fn tell(&mut self) -> Vec<String> {
+        let mut urcs = Vec::new();
+        for domain in Domain::ALL {
+            let report = self.report(domain);
+            let now = Told {
+                status: self.registration(domain),
+                place: self.place(domain).filter(|_| report >= 2),
+                timers: self.timers(domain).filter(|_| report >= 4),
+            };
+            let before = std::mem::replace(&mut self.told[domain as usize], now.clone());
+            if report > 0 && before != now {
+                urcs.push(format!("{}: {}", domain.name(), self.status(domain, report)));
+            }
+        }
+        urcs
+    }
+
+    pub(crate) fn report(&self, domain: Domain) -> u8 {
+        self.reports[domain as usize]
+    }
+
+    pub(crate) fn set_report(&mut self, domain: Domain, value: u8) {
+        self.reports[domain as usize] = value;
+        // What is known by asking is no news.
+        self.told[domain as usize] = Told {
+            status: self.registration(domain),
+            place: self.place(domain).filter(|_| value >= 2),
+            timers: self.timers(domain).filter(|_| value >= 4),
+        };
+    }
+
+    /// `<stat>` (TS 27.007 §7.2).
+    fn registration(&self, domain: Domain) -> u8 {
+        const SEARCHING: u8 = 2;
+        const DENIED: u8 = 3;
+        match &self.serving {
+            Some(serving) if domain.knows(serving.technology) => {
+                if serving.home {
+                    1
+                } else {
+                    5
+                }
+            }
+            Some(_) => 0,
+            None if domain == Domain::Fifth || self.subscriber.is_none() => 0,
+            None if self.selection == Selection::Deregistered => 0,
+            None if self.refused.is_some() || self.invalid => DENIED,
+            None => SEARCHING,
+        }
+    }
+
+    fn place(&self, domain: Domain) -> Option<(u16, u32, Technology)> {
+        let serving = self.serving.as_ref().filter(|serving| domain.knows(serving.technology))?;
+        Some((serving.area, serving.identity, serving.technology))
+    }
+
+    /// T3324 and T3412 extended, as they were granted.
+    fn timers(&self, domain: Domain) -> Option<(String, String)> {
+        let granted = self.power.granted.filter(|_| domain == Domain::Evolved && self.serving.is_some())?;
+        Some((granted.active.bits(), granted.periodic.bits()))
+    }
+
+    /// `<stat>[,<lac>,<ci>,<AcT>[,,,<Active-Time>,<Periodic-TAU>]]`
+    pub(crate) fn status(&self, domain: Domain, report: u8) -> String {
+        let mut text = self.registration(domain).to_string();
+        if report >= 2
+            && let Some((area, identity, technology)) = self.place(domain)
+        {
+            let access = self.access(technology);
+            text.push_str(&format!(",\"{area:04X}\",\"{identity:07X}\",{access}"));
+            if report >= 4
+                && let Some((active, periodic)) = self.timers(domain)
+            {
+                text.push_str(&format!(",,,\"{active}\",\"{periodic}\""));
+            }
+        }
+        text
+    }
+
+    /// `<AcT>` of a technology, as this modem tells it.
+    pub(crate) fn access(&self, technology: Technology) -> u8 {
+        technology.access(self.lte_m)
+    }
+
+    pub(crate) fn is_registered(&self) -> bool {
+        self.serving.is_some()
+    }
+
+    pub(crate) fn is_roaming(&self) -> bool {
+        self.serving.as_ref().is_some_and(|serving| !serving.home)
+    }
+
+    /// The cell that the modem is registered in.
+    pub(crate) fn serving(&self) -> Option<&Serving> {
+        self.serving.as_ref()
+    }
+
+    /// Why the last attempt was refused.
+    pub(crate) fn refused(&self) -> Option<MobilityCause> {
+        self.refused
+    }
+
+    /// What a scan finds (TS 27.007 §7.3) with a radio that has these technologies.
+    pub(crate) fn scan(&self, technologies: &[Technology]) -> Vec<Operator> {
+        let cells = self.core.cells(self.subscriber.as_ref());
+        let seen = cells.into_iter().filter(|cell| technologies.contains(&cell.technology));
+        seen.map(|cell| {
+            let is_current =
+                self.serving.as_ref().is_some_and(|s| s.plmn == cell.plmn && s.technology == cell.technology);
+            Operator {
+                status: if is_current {
+                    2
+                } else if self.is_forbidden(&cell) {
+                    3
+                } else {
+                    1
+                },
+                name: cell.name,
+                short: cell.short,
+                plmn: cell.plmn,
+                technology: cell.technology,
+            }
+        })
+        .collect()
+    }
+
+    /// There is traffic of the device.
+    pub(crate) fn traffic(&mut self, now: Duration) {
+        self.power.traffic_at(now);
+    }
+
+    /// How long the radio connection is kept.
+    pub(crate) fn rrc_release(&self) -> Duration {
+        self.core.rrc_release
+    }
+
+    /// What the operators have noted since the last call.
+    pub(crate) fn events(&mut self) -> Vec<super::NetworkEvent> {
+        self.core.drain()
+    }
+
+    /// Whom the operator's console shows: who is there, or was there last.
+    pub(super) fn shown(&self) -> Option<&Subscriber> {
+        self.subscriber.as_ref().or(self.last.as_ref())
+    }
+
+    /// Takes a message for the device. `None` when there is nobody it could be for, false when the policy refuses it.
+    pub(crate) fn take_message(&mut self, message: Message) -> Option<bool> {
+        let subscriber = self.shown()?.clone();
+        if !self.core.may_receive(&subscriber) {
+            let advice = "activate SMS in the service policy, or the SIM".to_owned();
+            self.core.note(&subscriber, EventKind::Sms, None, Some(("not allowed".to_owned(), advice)));
+            return Some(false);
+        }
+        self.waiting.push_back((subscriber.imsi, message));
+        Some(true)
+    }
+
+    /// Notes that a message has reached the device, or why it does not.
+    pub(crate) fn note_message(&mut self, description: &str) {
+        if let Some(subscriber) = self.shown().cloned() {
+            self.core.tell(&subscriber, EventKind::Sms, description.to_owned());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::Home;
+
+    fn subscriber() -> Subscriber {
+        Subscriber {
+            imsi: "001010123456789".to_owned(),
+            iccid: None,
+            home: Home { plmn: "00101".to_owned(), name: "Test".to_owned() },
+        }
+    }
+
+    fn wanted() -> Wanted {
+        Wanted { technologies: Technology::ALL.to_vec(), roaming: true, persistent: true }
+    }
+
+    fn network(text: &str) -> Network {
+        Network::new(NetworkSpec::from_toml(text).unwrap(), 7)
+    }
+
+    fn update(network: &mut Network) -> Vec<String> {
+        network.update(Some(subscriber()), wanted(), Duration::ZERO)
+    }
+
+    #[test]
+    fn registration_follows() {
+        let mut network = network("");
+        network.set_report(Domain::Circuit, 1);
+        network.set_report(Domain::Evolved, 2);
+        assert_eq!(update(&mut network), ["+CREG: 1", "+CEREG: 1,\"1A2D\",\"1A2D001\",7"]);
+        assert!(update(&mut network).is_empty());
+        network.select(Selection::Manual("00199".to_owned(), None));
+        assert_eq!(update(&mut network), ["+CREG: 3", "+CEREG: 3"]);
+        assert_eq!(network.scan(&[Technology::Lte])[0].status, 1);
+        network.select(Selection::Automatic);
+        let _ = update(&mut network);
+        assert_eq!(network.update(None, wanted(), Duration::ZERO), ["+CREG: 0", "+CEREG: 0"]);
+        assert!(network.serving().is_none());
+    }
+
+    const ABROAD: &str = "[[operator]]\nplmn = \"26201\"\nname = \"One\"\ncoverage = { lte = -100, gsm = -70 }\n\
+        [[operator]]\nplmn = \"26202\"\nname = \"Two\"\ncoverage = { lte = -90 }\n";
+
+    #[test]
+    fn the_next_network_is_tried_when_one_refuses() {
+        let mut network = network(&format!("{ABROAD}[[subscription]]\nblacklist = [\"26201\"]\n"));
+        network.set_report(Domain::Circuit, 1);
+        assert_eq!(update(&mut network), ["+CREG: 5"]);
+        assert_eq!(network.serving().unwrap().plmn, "26202");
+        let titles: Vec<_> = network.events().iter().map(|event| event.title()).collect();
+        assert_eq!(
+            titles,
+            ["Update Location rejected", "Update Location rejected", "Update Location", "Update GPRS location"]
+        );
+        let status: Vec<u8> = network.scan(&Technology::ALL).iter().map(|operator| operator.status).collect();
+        assert_eq!(status, [3, 2, 3]);
+        assert!(update(&mut network).is_empty() && network.events().is_empty(), "it is not tried again and again");
+        // Without roaming there is nothing for this card.
+        let home_only = Wanted { roaming: false, ..wanted() };
+        assert_eq!(network.update(Some(subscriber()), home_only, Duration::ZERO), ["+CREG: 2"]);
+    }
+
+    #[test]
+    fn a_subscription_that_is_refused_is_of_no_use_until_a_restart() {
+        let mut network = network(&format!("{ABROAD}[[subscription]]\nstate = \"blocked\"\n"));
+        network.set_report(Domain::Evolved, 1);
+        assert_eq!(update(&mut network), ["+CEREG: 3"]);
+        assert_eq!(network.events().len(), 1);
+        network.select(Selection::Automatic);
+        let _ = update(&mut network);
+        assert_eq!(network.events().len(), 0);
+        network.restart();
+        let _ = update(&mut network);
+        assert_eq!(network.events().len(), 1);
+    }
+
+    #[test]
+    fn what_each_access_is_told_by() {
+        for (technology, told) in [
+            ("gsm", ["5", "5", "0", "0"]),
+            ("umts", ["5", "5", "0", "0"]),
+            ("lte", ["5", "5", "5", "0"]),
+            ("lte-m", ["5", "5", "5", "0"]),
+            ("nb-iot", ["0", "5", "5", "0"]),
+            ("nr", ["0", "0", "0", "5"]),
+        ] {
+            let mut network = network(&format!("[[operator]]\nplmn = \"26201\"\ncoverage = {{ {technology} = -90 }}"));
+            let _ = update(&mut network);
+            assert_eq!(Domain::ALL.map(|domain| network.status(domain, 1)), told, "{technology}");
+        }
+    }
+
+    #[test]
+    fn timers_are_told_when_they_are_asked_for() {
+        let mut network = network("");
+        network.power.psm = true;
+        let _ = update(&mut network);
+        let expected = "1,\"1A2D\",\"1A2D001\",7,,,\"00000101\",\"01001110\"";
+        assert_eq!(network.status(Domain::Evolved, 4), expected);
+        network.set_report(Domain::Evolved, 4);
+        network.power.psm = false;
+        network.negotiate(Duration::ZERO);
+        assert_eq!(network.tell(), ["+CEREG: 1,\"1A2D\",\"1A2D001\",7"]);
+    }
+}

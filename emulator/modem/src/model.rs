@@ -25,6 +25,9 @@ const EMBEDDED: &[(&str, &str)] = &[
     // EC200U&EG915U Series SSL Application Note 1.1.
     ("EC200U", include_str!("../models/EC200U.toml")),
     ("EG915U", include_str!("../models/EG915U.toml")),
+    // Low power wide area, from a guide on cellular IoT.
+    ("BG95-M3", include_str!("../models/BG95-M3.toml")),
+    ("SARA-R410M", include_str!("../models/SARA-R410M.toml")),
     // Modules with something odd, as reported from the field.
     ("MC7455", include_str!("../models/MC7455.toml")),
     ("EM7590", include_str!("../models/EM7590.toml")),
@@ -670,6 +673,7 @@ mod tests {
         assert_eq!(model.dialect, Dialect::default());
         assert_eq!(model.card, CardHandling::default());
         assert_eq!(model.times, Times::default());
+        assert_eq!(model.radio, Radio::default());
         let unknown = Model::named("RM999").unwrap_err().to_string();
         assert!(unknown.starts_with("no model \"RM999\"; there are RM500Q-GL, RG500Q, RG501Q-EU, "), "{unknown}");
     }

@@ -7,6 +7,7 @@ use crate::commands;
 use crate::event::ModemEvent;
 use crate::network::power::Reachable;
 use crate::network::{Change, ConsoleError, Domain, EventKind, Technology, Wanted};
+use crate::pdp::PdpType;
 use crate::radio::RadioSetting;
 use crate::sim::SimState;
 use crate::sms::pdu::Message;
@@ -49,6 +50,20 @@ impl State {
                 self.pdp.all().filter(|(_, context)| context.bearer.is_some()).map(|(cid, _)| cid).collect();
             self.network.keep_sessions(&active);
         }
+        if self.network.attached_anew() {
+            self.begin_initial_bearer();
+        }
+    }
+
+    /// The initial EPS bearer of a module that has been told its access point (+UCGDFLT). That it is refused does not
+    /// undo the registration.
+    fn begin_initial_bearer(&mut self) {
+        let (kind, apn) = self.options.initial_bearer.clone();
+        if apn.is_empty() || self.pdp.detached {
+            return;
+        }
+        self.pdp.define(1, PdpType::named(kind).unwrap_or_default(), apn);
+        let _ = self.activate_context(1);
     }
 
     /// Asks the network anew for power saving, as after a change of what is wanted (a tracking area update).
@@ -118,15 +133,26 @@ impl State {
         }
     }
 
+    /// When a message that waits can be delivered; the present time for now.
+    fn delivery(&self) -> Option<Duration> {
+        let own = self.network.imsi();
+        let is_there = self.network.is_registered() && self.sim.state == SimState::Ready;
+        if !is_there || !self.network.waiting.iter().any(|(imsi, _)| Some(imsi) == own.as_ref()) {
+            return None;
+        }
+        match self.network.power.reachable(self.now, self.network.rrc_release()) {
+            Reachable::Now => Some(self.now),
+            Reachable::At(time) => Some(time),
+            Reachable::Asleep => None,
+        }
+    }
+
     /// Delivers the messages that wait, when the device listens.
     fn deliver_waiting(&mut self) {
-        if self.network.waiting.is_empty() || !self.network.is_registered() || self.sim.state != SimState::Ready {
+        if self.delivery() != Some(self.now) {
             return;
         }
-        if self.network.power.reachable(self.now, self.network.rrc_release()) != Reachable::Now {
-            return;
-        }
-        let own = self.network.view().imsi;
+        let own = self.network.imsi();
         let waiting = std::mem::take(&mut self.network.waiting);
         for (imsi, message) in waiting {
             if Some(&imsi) != own.as_ref() {
@@ -171,11 +197,7 @@ impl State {
         let power = self.network.power.deadline(release).filter(|_| {
             self.network.is_registered() && (self.network.power.is_asleep() || self.sim.state == SimState::Ready)
         });
-        let paging = match self.network.power.reachable(self.now, release) {
-            Reachable::At(time) if !self.network.waiting.is_empty() && self.network.is_registered() => Some(time),
-            _ => None,
-        };
-        power.into_iter().chain(paging).min()
+        power.into_iter().chain(self.delivery()).min()
     }
 
     /// Does what is due.

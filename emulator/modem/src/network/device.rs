@@ -117,6 +117,8 @@ pub(crate) struct Network {
     pub(super) search: bool,
     /// The host has chosen since the last search.
     chosen: bool,
+    /// It has registered since the last call of [`Network::attached_anew`].
+    attached: bool,
     pub(crate) power: Power,
     /// Messages that wait until the device can be reached, each with the IMSI it is for.
     pub(crate) waiting: VecDeque<(String, Message)>,
@@ -159,8 +161,8 @@ impl Network {
             self.subscriber = subscriber;
             self.search = true;
         }
-        if self.wanted != wanted {
-            self.wanted = wanted;
+        let before = std::mem::replace(&mut self.wanted, wanted);
+        if (before.technologies, before.roaming) != (self.wanted.technologies.clone(), self.wanted.roaming) {
             self.search = true;
             self.barred.clear();
         }
@@ -215,13 +217,10 @@ impl Network {
     fn candidates(&self) -> Vec<Cell> {
         let cells = self.usable();
         let rank = |technology: Technology| self.wanted.technologies.iter().position(|wanted| *wanted == technology);
-        let best = |plmn: &str| cells.iter().filter(|cell| cell.plmn == plmn).map(|cell| cell.signal).max();
-        let mut sorted = cells.clone();
-        // TS 23.122 §4.4.3.1.1: the home network, then the others as they are received; within one, the access that
-        // the modem prefers.
-        sorted.sort_by_key(|cell| {
-            (!cell.home, std::cmp::Reverse(best(&cell.plmn)), cell.plmn.clone(), rank(cell.technology))
-        });
+        let mut sorted = cells;
+        // TS 23.122 §4.4.3.1.1: the home network, then the others as they are received. Modules search one access after
+        // the other, in the order in which they prefer them.
+        sorted.sort_by_key(|cell| (!cell.home, rank(cell.technology), std::cmp::Reverse(cell.signal)));
         let automatic = |cell: &Cell| !self.is_forbidden(cell);
         let chosen = |cell: &Cell, plmn: &str, technology: Option<Technology>| {
             cell.plmn == plmn && technology.is_none_or(|technology| technology == cell.technology)
@@ -260,10 +259,22 @@ impl Network {
                 return;
             }
         }
-        // The network learns of a change of place from the new place.
-        self.serving = None;
+        // The network learns of a change of place from the new place. Where the modem is refused it stays where it was,
+        // as long as it may be there.
+        let before = self.serving.take();
+        let is_before =
+            |cell: &Cell| before.as_ref().is_some_and(|old| old.plmn == cell.plmn && old.technology == cell.technology);
+        let kept = before.clone().filter(|_| candidates.iter().any(is_before));
         self.refused = None;
+        let by_hand = matches!(self.selection, Selection::Manual(..) | Selection::Either(..));
         for cell in candidates {
+            // A network that has refused for good is not asked by another access.
+            if self.forbidden.contains(&cell.plmn) && !by_hand {
+                continue;
+            }
+            if is_before(&cell) {
+                break;
+            }
             match self.core.register(&subscriber, &cell) {
                 Ok(()) => {
                     // TS 23.122 §4.4.3.1.2: a network that was chosen by hand and lets the modem in is forbidden no
@@ -271,6 +282,7 @@ impl Network {
                     self.forbidden.retain(|plmn| *plmn != cell.plmn);
                     self.refused = None;
                     self.serving = Some(cell);
+                    self.attached = true;
                     self.negotiate(now);
                     return;
                 }
@@ -290,10 +302,14 @@ impl Network {
                         _ => self.barred.push((cell.plmn.clone(), cell.technology)),
                     }
                     if gives_up {
-                        return;
+                        break;
                     }
                 }
             }
+        }
+        if let Some(kept) = kept {
+            self.refused = None;
+            self.serving = Some(kept);
         }
     }
 
@@ -436,6 +452,16 @@ impl Network {
         .collect()
     }
 
+    /// The IMSI that is there.
+    pub(crate) fn imsi(&self) -> Option<String> {
+        self.subscriber.as_ref().map(|subscriber| subscriber.imsi.clone())
+    }
+
+    /// Whether the modem has registered since the last call.
+    pub(crate) fn attached_anew(&mut self) -> bool {
+        std::mem::take(&mut self.attached) && self.serving.is_some()
+    }
+
     /// There is traffic of the device.
     pub(crate) fn traffic(&mut self, now: Duration) {
         self.power.traffic_at(now);
@@ -517,7 +543,7 @@ mod tests {
         assert!(network.serving().is_none());
     }
 
-    const ABROAD: &str = "[[operator]]\nplmn = \"26201\"\nname = \"One\"\ncoverage = { lte = -100, gsm = -70 }\n\
+    const ABROAD: &str = "[[operator]]\nplmn = \"26201\"\nname = \"One\"\ncoverage = { lte = -80, gsm = -70 }\n\
         [[operator]]\nplmn = \"26202\"\nname = \"Two\"\ncoverage = { lte = -90 }\n";
 
     #[test]
@@ -527,10 +553,7 @@ mod tests {
         assert_eq!(update(&mut network), ["+CREG: 5"]);
         assert_eq!(network.serving().unwrap().plmn, "26202");
         let titles: Vec<_> = network.events().iter().map(|event| event.title()).collect();
-        assert_eq!(
-            titles,
-            ["Update Location rejected", "Update Location rejected", "Update Location", "Update GPRS location"]
-        );
+        assert_eq!(titles, ["Update Location rejected", "Update Location", "Update GPRS location"]);
         let status: Vec<u8> = network.scan(&Technology::ALL).iter().map(|operator| operator.status).collect();
         assert_eq!(status, [3, 2, 3]);
         assert!(update(&mut network).is_empty() && network.events().is_empty(), "it is not tried again and again");

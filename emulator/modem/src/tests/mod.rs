@@ -6,6 +6,7 @@ mod channels;
 mod commands;
 mod forms;
 mod line;
+mod network;
 mod note;
 mod packet;
 mod quirks;

@@ -467,6 +467,11 @@ pub enum CommandSet {
     Ssl,
     /// The file area: `+QFUPL`, `+QFOPEN` and what goes with them.
     Files,
+    /// PSM and eDRX: `+CPSMS`, `+CEDRXS`, `+CEDRXRDP`, `+CEREG=4`.
+    PowerSaving,
+    /// What u-blox has for the network: `+UCGDFLT`, `+UDCONF`.
+    #[serde(rename = "u-blox")]
+    Ublox,
 }
 
 /// How a module treats the card.

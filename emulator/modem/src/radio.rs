@@ -13,14 +13,10 @@ pub struct Radio {
     /// `<AcT>` by which it tells LTE-M: 7 as TS 27.007 has it, or 8.
     #[serde(deserialize_with = "lte_m")]
     pub lte_m_access: u8,
-    /// Whether it has the power saving mode and eDRX: `+CPSMS`, `+CEDRXS`, `+CEDRXRDP`, `+CEREG=4`.
-    pub power_saving: bool,
     /// The settings of AT+QCFG that are about the network and that it has.
     pub settings: Vec<RadioSetting>,
     /// What it says when it falls asleep.
     pub sleep: Vec<String>,
-    /// Whether it has the commands of u-blox: `+UCGDFLT`, `+UDCONF`.
-    pub ublox: bool,
 }
 
 /// A setting of AT+QCFG that is about the network.
@@ -74,10 +70,8 @@ impl Default for Radio {
         Radio {
             technologies: vec![Technology::Nr, Technology::Lte, Technology::Umts],
             lte_m_access: 7,
-            power_saving: false,
             settings: Vec::new(),
             sleep: vec!["PSM POWER DOWN".to_owned()],
-            ublox: false,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::commands;
 use crate::event::ModemEvent;
+use crate::model::CommandSet;
 use crate::network::power::Reachable;
 use crate::network::{Change, ConsoleError, Domain, EventKind, Technology, Wanted};
 use crate::pdp::PdpType;
@@ -93,10 +94,8 @@ impl State {
                 3 => technology.is_evolved(),
                 _ => true,
             };
-            let by_operation = match (self.radio_setting(RadioSetting::IotOperationMode), technology) {
-                (0, Technology::NbIot) | (1, Technology::LteM) => false,
-                _ => true,
-            };
+            let operation = self.radio_setting(RadioSetting::IotOperationMode);
+            let by_operation = !matches!((operation, technology), (0, Technology::NbIot) | (1, Technology::LteM));
             // TS 27.007 §5.9.
             let by_kind = match self.options.network_kind {
                 22 => technology == Technology::Umts,
@@ -225,7 +224,7 @@ impl State {
     /// Whether a registration report has this value at most: `+CEREG=4` is for modules with power saving.
     pub(crate) fn reports(&self, domain: Domain) -> &'static [u32] {
         match domain {
-            Domain::Packet | Domain::Evolved if self.model.radio.power_saving => &[0, 1, 2, 4],
+            Domain::Packet | Domain::Evolved if self.model.dialect.has_set(CommandSet::PowerSaving) => &[0, 1, 2, 4],
             _ => &[0, 1, 2],
         }
     }

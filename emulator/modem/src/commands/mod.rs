@@ -251,12 +251,15 @@ const EXTENDED: &[Entry] = &[
     setting("+CGAUTH", packet::read_cgauth, "+CGAUTH: (1-15),(0-2),127,127", packet::write_cgauth),
     setting("+CGEREP", packet::read_cgerep, "+CGEREP: (0-2),(0,1)", packet::write_cgerep),
     // Power saving (TS 27.007 §7.38, §7.40, §7.41).
-    called("+CPSMS", power::read_cpsms, power::test_cpsms, power::write_psm),
-    called("+QPSMS", power::read_qpsms, power::test_qpsms, power::write_psm),
-    called("+CEDRXS", power::read_cedrxs, power::test_cedrxs, power::write_cedrxs),
-    tells("+CEDRXRDP", power::read_cycle),
-    called("+UCGDFLT", radio::read_ucgdflt, radio::test_ucgdflt, radio::write_ucgdflt),
-    Entry { test: Test::Call(radio::test_udconf), write: Some(radio::write_udconf), ..entry("+UDCONF") },
+    of(CommandSet::PowerSaving, setting("+CPSMS", power::read_cpsms, power::CPSMS_TEST, power::write_psm)),
+    of(CommandSet::PowerSaving, setting("+QPSMS", power::read_qpsms, power::QPSMS_TEST, power::write_psm)),
+    of(CommandSet::PowerSaving, setting("+CEDRXS", power::read_cedrxs, power::CEDRXS_TEST, power::write_cedrxs)),
+    of(CommandSet::PowerSaving, tells("+CEDRXRDP", power::read_cycle)),
+    of(CommandSet::Ublox, setting("+UCGDFLT", radio::read_ucgdflt, radio::UCGDFLT_TEST, radio::write_ucgdflt)),
+    of(
+        CommandSet::Ublox,
+        Entry { test: Test::Text(radio::UDCONF_TEST), write: Some(radio::write_udconf), ..entry("+UDCONF") },
+    ),
     tells("+CNUM", book::own),
     // Phone book (TS 27.007 §8.11 to §8.14).
     Entry {
@@ -399,10 +402,10 @@ pub(crate) fn forms(name: &str) -> Option<Forms> {
     Some(Forms { execute: execute.is_some(), read: read.is_some(), write: write.is_some() })
 }
 
-/// Whether every model has an extended command, as long as it does not tell otherwise.
+/// The set that an extended command is of.
 #[cfg(test)]
-pub(crate) fn is_common(name: &str) -> bool {
-    EXTENDED.iter().any(|entry| entry.name == name && entry.set == CommandSet::Common)
+pub(crate) fn set_of(name: &str) -> Option<CommandSet> {
+    EXTENDED.iter().find(|entry| entry.name == name).map(|entry| entry.set)
 }
 
 /// The maximum response time that the documents give an extended command, or 300 ms where they give none.

@@ -8,11 +8,6 @@ use crate::parse::Params;
 use crate::result::Failure;
 use crate::state::State;
 
-/// A module without power saving knows none of these commands.
-fn supported(exec: &Exec<'_>) -> Outcome {
-    if exec.state.model.radio.power_saving { Ok(()) } else { Err(Failure::Error) }
-}
-
 /// A string of bits, in quotes or not, as hosts write it.
 fn bits<T>(params: &Params, index: usize, parse: impl Fn(&str) -> Option<T>, default: T) -> Result<T, Failure> {
     if params.omitted(index) {
@@ -23,23 +18,17 @@ fn bits<T>(params: &Params, index: usize, parse: impl Fn(&str) -> Option<T>, def
 
 /// `+CPSMS?`: what the host asks for.
 pub(super) fn read_cpsms(exec: &mut Exec<'_>) -> Outcome {
-    supported(exec)?;
     let power = &exec.state.network.power;
     let (mode, periodic, active) = (u8::from(power.psm), power.periodic.bits(), power.active.bits());
     exec.line(format!("+CPSMS: {mode},,,\"{periodic}\",\"{active}\""));
     Ok(())
 }
 
-pub(super) fn test_cpsms(exec: &mut Exec<'_>) -> Outcome {
-    supported(exec)?;
-    exec.line("+CPSMS: (0-2),,,(\"00000000\"-\"11111111\"),(\"00000000\"-\"11111111\")");
-    Ok(())
-}
+pub(super) const CPSMS_TEST: &str = "+CPSMS: (0-2),,,(\"00000000\"-\"11111111\"),(\"00000000\"-\"11111111\")";
 
 /// `+CPSMS=[<mode>[,<RAU>[,<GPRS-READY>[,<Periodic-TAU>[,<Active-Time>]]]]]`, and `+QPSMS` alike: the two of GERAN are
 /// taken and not used.
 pub(super) fn write_psm(exec: &mut Exec<'_>, params: &Params) -> Outcome {
-    supported(exec)?;
     at_most(params, 5)?;
     let mode = choice(params, 0, &[0, 1, 2], Some(0))?;
     for index in [1, 2] {
@@ -61,7 +50,6 @@ pub(super) fn write_psm(exec: &mut Exec<'_>, params: &Params) -> Outcome {
 
 /// `+QPSMS?`: what the network gives, in seconds.
 pub(super) fn read_qpsms(exec: &mut Exec<'_>) -> Outcome {
-    supported(exec)?;
     let power = &exec.state.network.power;
     let line = match power.granted.filter(|_| power.psm) {
         Some(granted) => {
@@ -75,15 +63,10 @@ pub(super) fn read_qpsms(exec: &mut Exec<'_>) -> Outcome {
     Ok(())
 }
 
-pub(super) fn test_qpsms(exec: &mut Exec<'_>) -> Outcome {
-    supported(exec)?;
-    exec.line("+QPSMS: (0-2),,,(\"00000000\"-\"11111111\"),(\"00000000\"-\"11111111\")");
-    Ok(())
-}
+pub(super) const QPSMS_TEST: &str = "+QPSMS: (0-2),,,(\"00000000\"-\"11111111\"),(\"00000000\"-\"11111111\")";
 
 /// `+CEDRXS?`: what the host asks for, by kind of access.
 pub(super) fn read_cedrxs(exec: &mut Exec<'_>) -> Outcome {
-    supported(exec)?;
     let cycles = exec.state.network.power.cycles;
     for (AccessType(access), cycle) in cycles {
         exec.line(format!("+CEDRXS: {access},\"{}\"", cycle.bits()));
@@ -91,15 +74,10 @@ pub(super) fn read_cedrxs(exec: &mut Exec<'_>) -> Outcome {
     Ok(())
 }
 
-pub(super) fn test_cedrxs(exec: &mut Exec<'_>) -> Outcome {
-    supported(exec)?;
-    exec.line("+CEDRXS: (0-3),(4,5),(\"0000\"-\"1111\")");
-    Ok(())
-}
+pub(super) const CEDRXS_TEST: &str = "+CEDRXS: (0-3),(4,5),(\"0000\"-\"1111\")";
 
 /// `+CEDRXS=[<mode>[,<AcT-type>[,<Requested_eDRX_value>]]]`
 pub(super) fn write_cedrxs(exec: &mut Exec<'_>, params: &Params) -> Outcome {
-    supported(exec)?;
     at_most(params, 3)?;
     let mode = choice(params, 0, &[0, 1, 2, 3], Some(0))?;
     let access = match params.omitted(1) {
@@ -143,7 +121,6 @@ fn parameters(GrantedCycle { access, requested, cycle, window, .. }: &GrantedCyc
 
 /// `+CEDRXRDP`: what holds in the cell that the modem is in; 0 when it does not use eDRX.
 pub(super) fn read_cycle(exec: &mut Exec<'_>) -> Outcome {
-    supported(exec)?;
     let line = match &exec.state.network.power.cycle {
         Some(cycle) => format!("+CEDRXRDP: {}", parameters(cycle)),
         None => "+CEDRXRDP: 0".to_owned(),

@@ -45,28 +45,17 @@ pub(super) fn write(exec: &mut Exec<'_>, params: &Params, wanted: &str) -> Resul
     Ok(true)
 }
 
-/// The commands of u-blox are there on modules of u-blox.
-fn of_ublox(exec: &Exec<'_>) -> Outcome {
-    if exec.state.model.radio.ublox { Ok(()) } else { Err(Failure::Error) }
-}
-
 /// `+UCGDFLT?`: the access point of the initial EPS bearer.
 pub(super) fn read_ucgdflt(exec: &mut Exec<'_>) -> Outcome {
-    of_ublox(exec)?;
     let (kind, apn) = exec.state.options.initial_bearer.clone();
     exec.line(format!("+UCGDFLT: \"{kind}\",\"{apn}\""));
     Ok(())
 }
 
-pub(super) fn test_ucgdflt(exec: &mut Exec<'_>) -> Outcome {
-    of_ublox(exec)?;
-    exec.line("+UCGDFLT: (0,1),(\"IP\",\"IPV6\",\"IPV4V6\",\"NONIP\"),<APN>");
-    Ok(())
-}
+pub(super) const UCGDFLT_TEST: &str = "+UCGDFLT: (0,1),(\"IP\",\"IPV6\",\"IPV4V6\",\"NONIP\"),<APN>";
 
 /// `+UCGDFLT=<nv>[,<PDP_type>[,<APN>]]`: 0 for now, 1 for good.
 pub(super) fn write_ucgdflt(exec: &mut Exec<'_>, params: &Params) -> Outcome {
-    of_ublox(exec)?;
     at_most(params, 3)?;
     choice(params, 0, &[0, 1], None)?;
     let text = |index| params.text(index).and_then(|text| std::str::from_utf8(text).ok());
@@ -88,15 +77,10 @@ pub(super) fn write_ucgdflt(exec: &mut Exec<'_>, params: &Params) -> Outcome {
 /// goes on in the same access, 2 searches everywhere.
 const SEARCH_AFTER_REFUSAL: u32 = 20;
 
-pub(super) fn test_udconf(exec: &mut Exec<'_>) -> Outcome {
-    of_ublox(exec)?;
-    exec.line("+UDCONF: (20),(0-2)");
-    Ok(())
-}
+pub(super) const UDCONF_TEST: &str = "+UDCONF: (20),(0-2)";
 
 /// `+UDCONF=20[,<mode>]`
 pub(super) fn write_udconf(exec: &mut Exec<'_>, params: &Params) -> Outcome {
-    of_ublox(exec)?;
     at_most(params, 2)?;
     choice(params, 0, &[SEARCH_AFTER_REFUSAL], None)?;
     if params.len() == 1 {

@@ -555,7 +555,7 @@ mod tests {
         let titles: Vec<_> = network.events().iter().map(|event| event.title()).collect();
         assert_eq!(titles, ["Update Location rejected", "Update Location", "Update GPRS location"]);
         let status: Vec<u8> = network.scan(&Technology::ALL).iter().map(|operator| operator.status).collect();
-        assert_eq!(status, [3, 2, 3]);
+        assert_eq!(status, [3, 3, 2]);
         assert!(update(&mut network).is_empty() && network.events().is_empty(), "it is not tried again and again");
         // Without roaming there is nothing for this card.
         let home_only = Wanted { roaming: false, ..wanted() };

@@ -3,6 +3,7 @@
 
 use super::{modem, say};
 use crate::commands::{self, Forms};
+use crate::model::CommandSet;
 
 /// A command, what has to be said before it, and lines of it: the good ones end in `OK` (or a prompt), the bad ones in
 /// an error. Forms that a command does not have need no line: they are errors for every command.
@@ -88,6 +89,16 @@ const CASES: &[Case] = &[
     case("+WS46", &["?", "=28", "=31"], &["=", "=12", "=x"]),
     case("+CPOL", &["?", "=1", "=,2", "=1,2,\"00101\""], &["=", "=0", "=9", "=1,2,\"1\"", "=x"]),
     case("+CUSD", &["?", "=", "=1", "=2", "=1,\"*100#\",15"], &["=3", "=1,\"\"", "=1,\"*100#\",256"]),
+    case(
+        "+CPSMS",
+        &["?", "=", "=0", "=2", "=1,,,\"01001110\",\"00000101\"", "=1,,,01001110,00000101"],
+        &["=3", "=1,,,\"0100111\"", "=1,\"2\"", "=x"],
+    ),
+    case("+QPSMS", &["?", "=", "=1,,,\"01001110\",\"00000101\""], &["=3", "=1,,,,\"x\"", "=x"]),
+    case("+CEDRXS", &["?", "=", "=1,4,\"1000\"", "=2,5,\"0101\"", "=3"], &["=4", "=1,6", "=1,,\"1000\"", "=1,4,\"2\""]),
+    case("+CEDRXRDP", &[""], &["=1"]),
+    case("+UCGDFLT", &["?", "=1,\"IP\",\"em\"", "=0"], &["=", "=2", "=1,\"PPP\"", "=x"]),
+    case("+UDCONF", &["=20,2", "=20"], &["=", "=21,2", "=20,3", "=x"]),
     case("+CGDCONT", &["?", "=", "=2,\"IP\",\"iot.example\"", "=1"], &["=0,\"IP\"", "=16,\"IP\"", "=2,\"PPP\",\"x\""]),
     case("+CGATT", &["?", "=0", "=1"], &["=", "=2", "=x"]),
     case("+CGACT", &["?", "=", "=1,1", "=0,1"], &["=2,1", "=1,16"]),
@@ -147,7 +158,12 @@ const MALFORMED: [&str; 6] = ["=\"open", "=\"a\"b", "=a\"b\"", "??", "=?1", "=1,
 
 /// What a line is answered by a modem that has done nothing but what comes before it.
 fn fresh(case: &Case, form: &str) -> String {
-    let model = if commands::is_common(case.name) { "RM500Q-GL" } else { "EC200U" };
+    let model = match commands::set_of(case.name) {
+        Some(CommandSet::Common) => "RM500Q-GL",
+        Some(CommandSet::PowerSaving) => "BG95-M3",
+        Some(CommandSet::Ublox) => "SARA-R410M",
+        _ => "EC200U",
+    };
     let (mut modem, _) = modem(model);
     for line in case.before {
         assert!(!say(&mut modem, line).contains("ERROR"), "{line}");

@@ -75,6 +75,12 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// Waits for the end of the process that has started it, and takes away what that has left
+    #[command(name = crate::tidy::WATCHER, hide = true)]
+    TidyUpAfter {
+        /// The folder of that process
+        nest: PathBuf,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -103,9 +109,10 @@ struct RunArgs {
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
 
-    /// Another LPA to test: a program with the command line of `lpad` and its `--json`
-    #[arg(long, value_name = "PROGRAM")]
-    lpa: Option<PathBuf>,
+    /// The LPA to test: `lpad` or `lpac`; a description FILE.toml; a command line, as in
+    /// 'my-lpa {tty} {activation_code}'; or a program with the command line of `lpad`
+    #[arg(long, value_name = "LPA", default_value = "lpad")]
+    lpa: String,
 
     /// Write the report as JSON lines, timelines included
     #[arg(long, value_name = "FILE")]
@@ -231,6 +238,10 @@ pub fn main() -> ExitCode {
         Command::Lpad { arguments } => {
             return lpad::main_with(std::iter::once("esimlab lpad".into()).chain(arguments));
         }
+        Command::TidyUpAfter { nest } => {
+            crate::tidy::watch(&nest);
+            Ok(exit::PASSED)
+        }
     };
     match done {
         Ok(code) => ExitCode::from(code),
@@ -282,10 +293,7 @@ fn run_command(args: RunArgs) -> Result<u8, Abort> {
         );
         return Ok(exit::PASSED);
     }
-    let mut assistant = match args.lpa {
-        Some(program) => Assistant::program(program),
-        None => Assistant::built_in().map_err(|error| Abort::lab(format!("cannot find this program: {error}")))?,
-    };
+    let mut assistant = Assistant::chosen(&args.lpa).map_err(|error| Abort::usage(error.to_string()))?;
     if let Some(path) = &args.files.pcap {
         assistant.tls_secrets = Some(secrets_beside(path)?);
     }
@@ -303,6 +311,8 @@ fn run_command(args: RunArgs) -> Result<u8, Abort> {
     let options = Options { jobs: args.jobs.map_or(processors, usize::from), seed, assistant, shard };
     let json = args.json.map(|path| created(&path)).transpose()?;
     let reports = Reports::open(args.files)?;
+    // Dropped last. Without it a run goes on just as well; after a `kill -9` the next start tidies up.
+    let _guard = crate::tidy::Guard::start();
     let runtime = runtime()?;
     runtime.block_on(async {
         tokio::select! {

@@ -27,6 +27,7 @@ use rsp::{Eid, Iccid};
 use smdp::front::{Exchange, FaultFired};
 use smdp::{OrderId, OrderSpec, OrderState, Profile, Server, Smdp, SmdpConfig, SmdpEvent};
 
+use crate::tidy::Nest;
 use crate::timeline::{Direction, Http, Role, Timeline};
 
 /// The host name under which the SM-DP+ is said to be when its name is not to resolve. `invalid` is reserved: no name
@@ -314,7 +315,8 @@ impl LabBuilder {
         let modem = RunningModem::start(Modem::observed(model, Some(Box::new(slot)), Box::new(watch)))
             .map_err(io("the modem's pseudo-terminals"))?;
 
-        let folder = tempfile::Builder::new().prefix("esimlab-").tempdir().map_err(io("a folder for the lab"))?;
+        let nest = Nest::of_process().map_err(io("a folder for temporary files"))?;
+        let folder = nest.folder("lab-").map_err(io("a folder for the lab"))?;
         let ci_file = folder.path().join("ci.pem");
         std::fs::write(&ci_file, pki.ci(self.curve)?.to_pem()).map_err(io(ci_file.display().to_string()))?;
         Ok(Lab {
@@ -330,6 +332,7 @@ impl LabBuilder {
             clock: self.clock,
             pki,
             _folder: folder,
+            _nest: nest,
         })
     }
 }
@@ -493,6 +496,8 @@ pub struct Lab {
     clock: Clock,
     pki: Pki,
     _folder: tempfile::TempDir,
+    // The folder above is in it.
+    _nest: Arc<Nest>,
 }
 
 /// An order as it stands.

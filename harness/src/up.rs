@@ -130,6 +130,8 @@ pub(crate) fn run(args: &UpArgs) -> Result<u8, Abort> {
         let problem = "its certificates are those of other cards; give one of their EIDs, or another folder";
         return Err(Abort::usage(format!("the state of the eUICC {eid} cannot be kept: {problem}")));
     }
+    // Without it a lab works just as well; after a `kill -9` the next start tidies up.
+    let guard = crate::tidy::Guard::start().ok();
     let runtime = runtime()?;
     runtime.block_on(async {
         let timeline = Timeline::keeping(KEPT_EVENTS);
@@ -152,6 +154,10 @@ pub(crate) fn run(args: &UpArgs) -> Result<u8, Abort> {
             lab.add_order(order).map_err(failed)?;
         }
         let link = args.link.as_deref().map(|path| Link::make(path, lab.tty())).transpose()?;
+        if let (Some(link), Some(guard)) = (&link, &guard) {
+            // Where it cannot be noted it stays after a `kill -9`, and the next lab replaces it.
+            let _ = guard.nest().note_link(&link.path, &link.target);
+        }
         let tty = link.as_ref().map_or(lab.tty(), |link| &link.path);
         let text = if args.json { json_line(&lab, tty)? } else { words(&lab, tty) };
         // The reader may be gone at once, `| head -1`: the lab stays for whoever has read it.

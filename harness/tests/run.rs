@@ -199,3 +199,27 @@ fn a_run_that_is_ended_from_outside_takes_everything_down() {
     let state = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
     assert!(!state.contains("(sleep) S"), "the LPA still runs: {state}");
 }
+
+#[test]
+fn with_lpac_every_scenario_ends_in_a_way_that_is_explained() {
+    let program = std::env::var_os("LPAC").unwrap_or_else(|| "lpac".into());
+    if Command::new(&program).arg("version").output().is_err() {
+        return eprintln!("skipped: lpac is not installed (looked for {})", program.display());
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let json = folder.path().join("report.json");
+    let arguments = ["run", "download", "errors", "interruptions", "profiles", "security", "--lpa", "lpac", "--json"];
+    let (code, output, errors) = esimlab(&[&arguments[..], &[json.to_str().unwrap()]].concat());
+    assert!(code == 0 || code == 1, "{output}\n{errors}");
+    let scenarios: Vec<Value> = json_lines(&json).into_iter().filter(|line| line["type"] == "scenario").collect();
+    let of = |verdict: &str| scenarios.iter().filter(|one| one["verdict"] == verdict).collect::<Vec<_>>();
+    // Other versions of it may fail elsewhere; what they do well is always the same.
+    let download = scenarios.iter().find(|one| one["id"] == "download/activation-code").unwrap();
+    assert_eq!(download["verdict"], "pass", "{output}");
+    assert!(of("pass").len() > 20, "{output}");
+    for one in of("skipped").into_iter().chain(of("expected-failure")) {
+        assert!(one["reason"].as_str().is_some_and(|reason| reason.len() > 20), "{one}");
+    }
+    assert_eq!(of("error"), Vec::<&Value>::new(), "{output}");
+    println!("with lpac: {} pass, {} fail, {} skipped", of("pass").len(), of("fail").len(), of("skipped").len());
+}

@@ -1,30 +1,35 @@
 //! The LPA under test, as a process of its own on the terminal.
 //!
-//! It is called with the command line of `lpad` and `--json`; each line of its standard output becomes an event of
-//! the timeline, and the object with `outcome` is what it says came of the operation.
+//! It is called as its [`Description`] says; each line of its standard output becomes an event of the timeline, and
+//! what it says came of the operation is read by the rules of the description.
 
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
+use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use rsp::es10::download::ErrorReason;
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader};
 use tokio::process::Command;
+use tokio::time::timeout;
 
 use super::check::Reported;
-use crate::scenario::ast::{Outcome, StatusCode};
+pub use crate::lpa::Call;
+use crate::lpa::{Answer, DEFAULT_ADDRESS, Description, Given, OperationName, Output};
+use crate::scenario::ast::{Operation, Scenario, StepAction};
 use crate::timeline::{Kind, Role, Timeline};
 
 /// The longest line that is taken from an LPA; a line without end must not fill the memory.
 const LONGEST_LINE: usize = 1 << 20;
 
-/// An LPA with the command line of `lpad`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// An LPA that can be called.
+#[derive(Debug, Clone)]
 pub struct Assistant {
     /// Its name in reports.
     pub name: String,
+    /// How it is called, and how what comes of it is read.
+    pub description: Arc<Description>,
     /// The program.
     pub program: PathBuf,
     /// Arguments that come before all others.
@@ -33,113 +38,225 @@ pub struct Assistant {
     pub tls_secrets: Option<PathBuf>,
 }
 
-/// An operation, with everything filled in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Call {
-    /// Download a profile.
-    Download {
-        /// The activation code, or `UseSMDP`.
-        activation_code: String,
-        /// The confirmation code.
-        confirmation_code: Option<String>,
-    },
-    /// Enable the profile with this number or ICCID.
-    Enable(String),
-    /// Disable it.
-    Disable(String),
-    /// Delete it.
-    Delete(String),
-    /// Give it a nickname.
-    Nickname(String, String),
-    /// List the profiles.
-    List,
+/// What an LPA is called for.
+#[derive(Debug, Clone, Copy)]
+pub struct On<'a> {
+    /// The terminal of the modem.
+    pub tty: &'a Path,
+    /// The file with the certificate of the CI.
+    pub ci: &'a Path,
+    /// The ICCIDs on the card, in the order of its list.
+    pub profiles: &'a [String],
 }
 
 /// Why an LPA could not be called.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot run the LPA {}: {error}", program.display())]
-pub struct CallError {
-    /// The program.
-    pub program: PathBuf,
-    /// What the system says.
-    pub error: io::Error,
+pub enum CallError {
+    /// The program cannot be run.
+    #[error("cannot run the LPA {}: {error}{}", program.display(), hint(program, error))]
+    Program {
+        /// The program.
+        program: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// It has no way to do what is asked for.
+    #[error("{0}")]
+    Unable(String),
+}
+
+fn hint(program: &Path, error: &io::Error) -> String {
+    if error.kind() != io::ErrorKind::NotFound || program.components().count() > 1 {
+        return String::new();
+    }
+    let names: Vec<&str> = Description::names().collect();
+    format!(" (looked for on PATH; the LPAs that are described here are {})", names.join(" and "))
+}
+
+/// An LPA that cannot be had as it was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum ChoiceError {
+    /// The file cannot be read.
+    #[error("cannot read {}: {error}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// The description or the command line is not as it should be.
+    #[error("{place}: {error}")]
+    Description {
+        /// The file or the command line.
+        place: String,
+        /// What is wrong.
+        error: crate::lpa::DescriptionError,
+    },
+    /// This program cannot find itself.
+    #[error("cannot find this program: {0}")]
+    Own(io::Error),
 }
 
 impl Assistant {
+    /// The LPA that `--lpa` asks for: `lpad`, `lpac`, the file of a description, a command line with names in braces,
+    /// or a program with the command line of `lpad`.
+    pub fn chosen(text: &str) -> Result<Self, ChoiceError> {
+        let place = |error| ChoiceError::Description { place: text.to_owned(), error };
+        if text == "lpad" {
+            return Assistant::built_in().map_err(ChoiceError::Own);
+        }
+        if let Some(description) = Description::built_in(text) {
+            // As the end-to-end tests of LPAs have it: $LPAC is the program, wherever it is.
+            let program = std::env::var_os(text.to_uppercase()).filter(|program| !program.is_empty());
+            return Ok(Assistant::described(description, program.map(PathBuf::from)));
+        }
+        let path = Path::new(text);
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            let file =
+                std::fs::read_to_string(path).map_err(|error| ChoiceError::Read { path: path.to_owned(), error })?;
+            return Ok(Assistant::described(Description::from_toml(&file).map_err(place)?, None));
+        }
+        if text.contains(char::is_whitespace) || text.contains('{') {
+            return Ok(Assistant::described(Description::of_command(text).map_err(place)?, None));
+        }
+        Ok(Assistant::program(path.to_owned()))
+    }
+
     /// The LPA that is part of this program.
     pub fn built_in() -> io::Result<Self> {
-        Ok(Assistant {
-            name: "lpad".to_owned(),
-            program: std::env::current_exe()?,
-            first: vec!["lpad".into()],
-            tls_secrets: None,
-        })
+        let program = std::env::current_exe()?;
+        Ok(Assistant { name: "lpad".to_owned(), first: vec!["lpad".into()], ..Assistant::program(program) })
     }
 
     /// Another program that is called in the same way.
     pub fn program(program: PathBuf) -> Self {
-        Assistant { name: program.display().to_string(), program, first: Vec::new(), tls_secrets: None }
+        let mut description = Description::built_in("lpad").unwrap_or_else(|| unreachable!("it is read by a test"));
+        let name = program.display().to_string();
+        // In messages it goes by its own name.
+        description.name.clone_from(&name);
+        Assistant { name, description: Arc::new(description), program, first: Vec::new(), tls_secrets: None }
     }
 
-    /// The arguments for an operation on the card behind this terminal.
-    fn arguments(&self, tty: &Path, ci: &Path, call: &Call) -> Vec<OsString> {
-        let mut arguments = self.first.clone();
-        arguments.extend(["-d".into(), tty.into(), "--ci".into(), ci.into(), "--json".into()]);
-        let mut add = |list: &[&str]| arguments.extend(list.iter().map(OsString::from));
-        match call {
-            Call::Download { activation_code, confirmation_code } => {
-                add(&["-A", activation_code]);
-                if let Some(code) = confirmation_code {
-                    add(&["-C", code]);
-                }
-            }
-            Call::Enable(profile) => add(&["--enable", profile]),
-            Call::Disable(profile) => add(&["--disable", profile]),
-            Call::Delete(profile) => add(&["-R", profile]),
-            Call::Nickname(profile, name) => add(&["--nickname", profile, name]),
-            Call::List => add(&["--list"]),
+    /// An LPA by its description; `program` in the place of the one that it names.
+    pub fn described(description: Description, program: Option<PathBuf>) -> Self {
+        Assistant {
+            name: description.name.clone(),
+            program: program.unwrap_or_else(|| PathBuf::from(&description.program)),
+            description: Arc::new(description),
+            first: Vec::new(),
+            tls_secrets: None,
         }
-        arguments
+    }
+
+    /// Why it cannot carry out an operation of a scenario, if it cannot.
+    pub fn unable_in(&self, scenario: &Scenario) -> Option<String> {
+        let operations = scenario.steps.iter().filter_map(|step| match &step.action {
+            StepAction::Lpa { operation, .. } => Some(operation_name(operation)),
+            _ => None,
+        });
+        operations.into_iter().find_map(|operation| self.description.unable(operation))
     }
 
     /// Runs an operation to its end. When the future is dropped the process is killed.
-    pub async fn call(&self, tty: &Path, ci: &Path, call: &Call, timeline: &Timeline) -> Result<Reported, CallError> {
-        let fail = |error| CallError { program: self.program.clone(), error };
+    pub async fn call(&self, on: On<'_>, call: &Call, timeline: &Timeline) -> Result<Reported, CallError> {
+        let mut given = Given::default();
+        given.set("tty", on.tty.to_string_lossy());
+        given.set("ci", on.ci.to_string_lossy());
+        call.given(on.profiles, &mut given);
+        let line = self.description.line(call.operation(), &given).map_err(CallError::Unable)?;
+        let (output, answer) = self.run(&line.args, &line.environment, line.input.as_deref(), timeline).await?;
+        for args in &line.afterwards {
+            self.run(args, &line.environment, None, timeline).await?;
+        }
+        Ok(self.description.read(&output, answer))
+    }
+
+    /// Runs the program once.
+    async fn run(
+        &self,
+        args: &[String],
+        environment: &[(String, String)],
+        input: Option<&str>,
+        timeline: &Timeline,
+    ) -> Result<(Output, Answer), CallError> {
+        let fail = |error| CallError::Program { program: self.program.clone(), error };
         let process = |text: String| timeline.record(Role::Lab, Kind::Process { text });
-        let arguments = self.arguments(tty, ci, call);
-        let shown: Vec<_> = arguments[self.first.len()..].iter().map(|argument| argument.to_string_lossy()).collect();
-        process(format!("{} is called: {}", self.name, shown.join(" ")));
+        process(format!("{} is called: {}", self.name, args.join(" ")));
         let mut child = Command::new(&self.program)
-            .args(&arguments)
-            .stdin(Stdio::null())
+            .args(&self.first)
+            .args(args)
+            .stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             // A name that does not resolve is told in a second, also where the name server does not answer.
             .env("RES_OPTIONS", "timeout:1 attempts:1")
+            .envs(environment.iter().map(|(name, value)| (name, value)))
             .envs(self.tls_secrets.iter().map(|file| ("SSLKEYLOGFILE", file)))
+            .envs(crate::tidy::marker())
             .kill_on_drop(true)
             .spawn()
             .map_err(fail)?;
-        let mut result = None;
-        let mut last_words = None;
-        let output = lines(child.stdout.take(), |line| match serde_json::from_str::<Value>(line) {
-            Ok(step @ Value::Object(_)) => {
-                if step.get("outcome").is_some() {
-                    result = Some(step.clone());
+        if let (Some(input), Some(mut stdin)) = (input, child.stdin.take()) {
+            // One that does not read it may have ended already.
+            let _ = stdin.write_all(input.as_bytes()).await;
+        }
+        let gathered = Mutex::new(Output::default());
+        let output = lines(child.stdout.take(), |line| {
+            let mut gathered = gathered.lock().unwrap_or_else(PoisonError::into_inner);
+            match serde_json::from_str::<Value>(line) {
+                Ok(step @ Value::Object(_)) => {
+                    if self.description.is_result(&step) {
+                        gathered.object = Some(step.clone());
+                    }
+                    timeline.record(Role::Assistant, Kind::Lpa { step });
                 }
-                timeline.record(Role::Assistant, Kind::Lpa { step });
+                _ => process(format!("{}: {line}", self.name)),
             }
-            _ => process(format!("{}: {line}", self.name)),
+            gathered.lines.push(line.to_owned());
         });
         let errors = lines(child.stderr.take(), |line| {
-            last_words = Some(line.to_owned());
+            let mut gathered = gathered.lock().unwrap_or_else(PoisonError::into_inner);
+            gathered.last_words = Some(line.to_owned());
+            gathered.lines.push(line.to_owned());
             process(format!("{} (standard error): {line}", self.name));
         });
-        let (output, errors) = tokio::join!(output, errors);
-        output.and(errors).map_err(fail)?;
-        let status = child.wait().await.map_err(fail)?;
-        process(format!("{} has ended: {status}", self.name));
-        Ok(reported(result.as_ref(), status, last_words))
+        let end = async {
+            let (output, errors) = tokio::join!(output, errors);
+            output.and(errors)?;
+            child.wait().await
+        };
+        let ended = match self.description.deadline {
+            Some(deadline) => timeout(deadline, end).await,
+            None => Ok(end.await),
+        };
+        let answer = match ended {
+            Ok(status) => {
+                let status = status.map_err(fail)?;
+                process(format!("{} has ended: {status}", self.name));
+                Answer::Ended(status)
+            }
+            Err(_) => {
+                child.kill().await.map_err(fail)?;
+                process(format!("{} did not end and was killed", self.name));
+                Answer::Killed
+            }
+        };
+        Ok((gathered.into_inner().unwrap_or_else(PoisonError::into_inner), answer))
+    }
+}
+
+/// An operation of a scenario under its name in a description.
+fn operation_name(operation: &Operation) -> OperationName {
+    match operation {
+        Operation::Download { activation_code, .. } if activation_code.to_string() == DEFAULT_ADDRESS => {
+            OperationName::DownloadDefault
+        }
+        Operation::Download { .. } => OperationName::Download,
+        Operation::Enable(_) => OperationName::Enable,
+        Operation::Disable(_) => OperationName::Disable,
+        Operation::Delete(_) => OperationName::Delete,
+        Operation::Nickname(..) => OperationName::Nickname,
+        Operation::List => OperationName::List,
     }
 }
 
@@ -168,63 +285,29 @@ async fn lines(stream: Option<impl AsyncRead + Unpin>, mut each: impl FnMut(&str
     Ok(())
 }
 
-/// What the result object says; where there is none, what the exit code says.
-fn reported(result: Option<&Value>, status: ExitStatus, last_words: Option<String>) -> Reported {
-    let Some(result) = result else {
-        let outcome = if status.success() { Outcome::Success } else { Outcome::Failure };
-        let message = match last_words {
-            Some(words) if !status.success() => Some(format!("{status}, no result object: {words}")),
-            _ if !status.success() => Some(format!("{status}, no result object")),
-            _ => None,
-        };
-        return Reported { outcome: Some(outcome), message, ..Reported::default() };
-    };
-    let text = |key: &str| result.get(key).and_then(Value::as_str).map(str::to_owned);
-    let number = |value: Option<&Value>| value.and_then(Value::as_u64);
-    let mut outcome = match text("outcome").as_deref() {
-        Some("success") => Some(Outcome::Success),
-        Some("failure") => Some(Outcome::Failure),
-        _ => None,
-    };
-    let mut message = text("message").map(|message| match text("step") {
-        Some(step) => format!("{step}: {message}"),
-        None => message,
-    });
-    if outcome.is_some_and(|outcome| (outcome == Outcome::Success) != status.success()) {
-        // A script that looks at the exit code would be misled.
-        message = Some(format!("its result object says {}, its end {status}", text("outcome").unwrap_or_default()));
-        outcome = None;
-    }
-    Reported {
-        outcome,
-        message,
-        status: text("subject").zip(text("reason")).map(|(subject, reason)| StatusCode { subject, reason }),
-        curl: number(result.get("curl")).and_then(|code| u32::try_from(code).ok()),
-        http: number(result.get("http")).and_then(|status| u16::try_from(status).ok()),
-        euicc: number(result.get("euicc").and_then(|euicc| euicc.get("reason")))
-            .and_then(|reason| u32::try_from(reason).ok())
-            .map(ErrorReason::from_code),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use rsp::es10::download::ErrorReason;
+
     use super::*;
+    use crate::scenario::ast::{Outcome, StatusCode};
+
+    fn on() -> On<'static> {
+        On { tty: Path::new("/dev/null"), ci: Path::new("ci.pem"), profiles: &[] }
+    }
 
     /// A shell script in the place of the LPA.
     fn script(text: &str) -> Assistant {
         Assistant {
             name: "script".to_owned(),
-            program: "/bin/sh".into(),
             first: vec!["-c".into(), text.into()],
-            tls_secrets: None,
+            ..Assistant::program("/bin/sh".into())
         }
     }
 
     async fn call(text: &str) -> (Reported, Timeline) {
         let timeline = Timeline::new();
-        let reported =
-            script(text).call(Path::new("/dev/null"), Path::new("ci.pem"), &Call::List, &timeline).await.unwrap();
+        let reported = script(text).call(on(), &Call::List, &timeline).await.unwrap();
         (reported, timeline)
     }
 
@@ -273,30 +356,55 @@ mod tests {
     #[tokio::test]
     async fn an_lpa_that_is_not_there_is_an_error() {
         let assistant = Assistant::program("/nowhere/lpa".into());
-        let error =
-            assistant.call(Path::new("/dev/null"), Path::new("ci"), &Call::List, &Timeline::new()).await.unwrap_err();
+        let error = assistant.call(on(), &Call::List, &Timeline::new()).await.unwrap_err();
         assert!(error.to_string().contains("/nowhere/lpa"), "{error}");
     }
 
+    #[tokio::test]
+    async fn an_lpa_that_hangs_is_killed_after_its_deadline() {
+        let text = "format = 1\nname = 'x'\nprogram = '/bin/sh'\ndeadline = '50ms'\n\
+                    [operation.list]\nargs = ['-c', 'echo begun; exec sleep 600']\n";
+        let assistant = Assistant::described(Description::from_toml(text).unwrap(), None);
+        let timeline = Timeline::new();
+        let reported = assistant.call(on(), &Call::List, &timeline).await.unwrap();
+        assert_eq!(reported.outcome, None);
+        assert_eq!(reported.message.unwrap(), "x did not end and was killed");
+    }
+
+    #[tokio::test]
+    async fn environment_input_and_later_calls_are_those_of_the_description() {
+        let text = "format = 1\nname = 'x'\nprogram = '/bin/sh'\n\
+                    [environment]\nMODEM = '{tty}'\n\
+                    [operation.download]\nargs = ['-c', 'read word; echo $MODEM $word']\ninput = \"{matching_id}\\n\"\n\
+                    afterwards = [['-c', 'echo later; exit 1']]\n";
+        let assistant = Assistant::described(Description::from_toml(text).unwrap(), None);
+        let timeline = Timeline::new();
+        let call = Call::Download { activation_code: "1$host$TOKEN".to_owned(), confirmation_code: None };
+        let reported = assistant.call(on(), &call, &timeline).await.unwrap();
+        assert_eq!(reported.outcome, Some(Outcome::Success));
+        let events: Vec<String> = timeline.snapshot().iter().map(|event| event.kind.to_string()).collect();
+        for part in ["x: /dev/null TOKEN", "x: later"] {
+            assert!(events.iter().any(|event| event == part), "{part}: {events:?}");
+        }
+        let unable = assistant.call(on(), &Call::List, &timeline).await.unwrap_err().to_string();
+        assert!(unable.contains("x cannot list the profiles"), "{unable}");
+    }
+
     #[test]
-    fn operations_become_arguments() {
-        let assistant = Assistant { first: vec!["lpad".into()], ..Assistant::program("esimlab".into()) };
-        let line = |call: Call| {
-            let arguments = assistant.arguments(Path::new("/dev/pts/7"), Path::new("ci.pem"), &call);
-            let words: Vec<_> = arguments.iter().map(|word| word.to_string_lossy().into_owned()).collect();
-            words.join(" ")
-        };
-        let download = |confirmation_code: Option<&str>| Call::Download {
-            activation_code: "1$host$T".to_owned(),
-            confirmation_code: confirmation_code.map(str::to_owned),
-        };
-        let head = "lpad -d /dev/pts/7 --ci ci.pem --json";
-        assert_eq!(line(download(None)), format!("{head} -A 1$host$T"));
-        assert_eq!(line(download(Some("1234"))), format!("{head} -A 1$host$T -C 1234"));
-        assert_eq!(line(Call::Enable("1".to_owned())), format!("{head} --enable 1"));
-        assert_eq!(line(Call::Disable("1".to_owned())), format!("{head} --disable 1"));
-        assert_eq!(line(Call::Delete("1".to_owned())), format!("{head} -R 1"));
-        assert_eq!(line(Call::Nickname("1".to_owned(), "Work".to_owned())), format!("{head} --nickname 1 Work"));
-        assert_eq!(line(Call::List), format!("{head} --list"));
+    fn the_lpa_is_chosen_by_name_file_command_line_or_program() {
+        assert_eq!(Assistant::chosen("lpad").unwrap().first, ["lpad"]);
+        assert_eq!(Assistant::chosen("lpac").unwrap().description.name, "lpac");
+        let command = Assistant::chosen("my-lpa {tty} {activation_code}").unwrap();
+        assert_eq!((command.name.as_str(), command.program.to_str()), ("my-lpa", Some("my-lpa")));
+        let program = Assistant::chosen("/opt/lpa").unwrap();
+        assert_eq!((program.name.as_str(), program.description.unable(Call::List.operation())), ("/opt/lpa", None));
+        assert!(
+            Assistant::chosen("/nowhere/lpa.toml").unwrap_err().to_string().contains("cannot read /nowhere/lpa.toml")
+        );
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("lpa.toml");
+        std::fs::write(&file, "format = 1\nname = 'x'\nprogramme = 'x'\n").unwrap();
+        let error = Assistant::chosen(file.to_str().unwrap()).unwrap_err().to_string();
+        assert!(error.contains("lpa.toml") && error.contains("line 3") && error.contains("programme"), "{error}");
     }
 }

@@ -101,9 +101,8 @@ fn load(id: &str, text: &str) -> LoadedScenario {
 async fn run_all(scenarios: Vec<LoadedScenario>, script: &str, jobs: usize) -> (RunResult, Vec<String>) {
     let assistant = Assistant {
         name: "script".to_owned(),
-        program: "/bin/sh".into(),
         first: vec!["-c".into(), script.into()],
-        tls_secrets: None,
+        ..Assistant::program("/bin/sh".into())
     };
     let mut told = Vec::new();
     let result = run(Arc::new(Scripts), scenarios, &Options { jobs, seed: 1, assistant, shard: None }, |progress| {
@@ -220,6 +219,47 @@ async fn an_lpa_that_cannot_be_started_is_the_labs_failure() {
     let result = run(Arc::new(Scripts), vec![scenario], &options, |_| {}).await;
     assert_eq!(result.count(Verdict::Error), 1);
     assert_eq!(result.exit_code(), 3);
+}
+
+#[tokio::test]
+async fn what_an_lpa_cannot_do_or_tell_is_skipped_and_what_is_known_fails_as_expected() {
+    let text = "format = 1\nname = 'x'\nprogram = '/bin/sh'\n[operation.list]\nargs = ['-c', 'exit 1']\n\
+                [cannot]\nenable = 'it has no such command'\nhttp = 'it says nothing'\n\
+                [[known]]\nscenarios = ['known']\nwhy = 'it does what it wants'\nreport = 'report 7'\n";
+    let assistant = Assistant::described(crate::lpa::Description::from_toml(text).unwrap(), None);
+    let options = Options { jobs: 1, seed: 1, assistant, shard: None };
+    let list = |expected: &str| format!("[[step]]\nlpa = {{ list = true }}\noutcome = \"failure\"\n{expected}");
+    let scenarios = vec![
+        load("enable", &format!("{AT}[[step]]\nlpa = {{ enable = 1 }}\noutcome = \"success\"\n")),
+        load("http", &list("http = 503\n")),
+        load("known", "[[step]]\nlpa = { list = true }\noutcome = \"success\"\n"),
+        load("plain", &list("")),
+        load("curl", &list("curl = 6\n[expect]\neuicc.open_channels = 0\n")),
+    ];
+    let result = run(Arc::new(Scripts), scenarios, &options, |_| {}).await;
+    let told: Vec<_> = result
+        .scenarios
+        .iter()
+        .map(|one| (one.id.as_str(), one.verdict, one.reason.clone().unwrap_or_default()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            // Something that can be seen is not as expected: that comes before what cannot.
+            ("curl", Verdict::Fail, String::new()),
+            ("enable", Verdict::Skipped, "x cannot enable a profile: it has no such command".to_owned()),
+            // The server has sent no 503 either.
+            ("http", Verdict::Fail, String::new()),
+            ("known", Verdict::ExpectedFailure, "it does what it wants, see report 7".to_owned()),
+            ("plain", Verdict::Pass, String::new()),
+        ]
+    );
+    let untold = Assistant::described(crate::lpa::Description::from_toml(text).unwrap(), None);
+    let options = Options { jobs: 1, seed: 1, assistant: untold, shard: None };
+    let result = run(Arc::new(Scripts), vec![load("curl", &list("curl = 6\n"))], &options, |_| {}).await;
+    assert_eq!(result.scenarios[0].verdict, Verdict::Skipped);
+    let reason = result.scenarios[0].reason.clone().unwrap();
+    assert_eq!(reason, "step 1: x does not tell libcurl's code; everything else was as expected");
 }
 
 #[tokio::test]

@@ -181,10 +181,10 @@ mod tests {
     }
 
     fn output(description: &Description, lines: &[&str]) -> Output {
-        let objects = lines.iter().filter_map(|line| serde_json::from_str(line).ok());
+        let mut objects = lines.iter().filter_map(|line| serde_json::from_str(line).ok());
         Output {
             lines: lines.iter().map(|line| (*line).to_owned()).collect(),
-            object: objects.filter(|object| description.is_result(object)).next_back(),
+            object: objects.rfind(|object| description.is_result(object)),
             last_words: None,
         }
     }

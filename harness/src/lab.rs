@@ -71,7 +71,7 @@ pub enum LabError {
         source: NvramError,
     },
     /// A profile that should be on the card cannot be put there.
-    #[error("the preinstalled profile {name:?}: {reason}")]
+    #[error("the preinstalled profile {name}: {reason}")]
     Preinstalled {
         /// Its name.
         name: String,
@@ -405,7 +405,7 @@ fn card(parts: CardParts<'_>) -> Result<Euicc, LabError> {
             config.trusted.push(parts.pki.ci(*curve)?.clone());
         }
         for profile in &spec.profiles {
-            let refuse = |reason: String| LabError::Preinstalled { name: format!("{:?}", profile.source), reason };
+            let refuse = |reason: String| LabError::Preinstalled { name: profile.source.to_string(), reason };
             preinstalled.push(Preinstalled {
                 profile: card_profile(&profile.source).map_err(refuse)?,
                 enabled: profile.enabled,
@@ -448,10 +448,13 @@ fn card(parts: CardParts<'_>) -> Result<Euicc, LabError> {
 }
 
 /// A profile that the file of a card names.
-fn card_profile(source: &ProfileSource) -> Result<Profile, String> {
+pub(crate) fn card_profile(source: &ProfileSource) -> Result<Profile, String> {
     match source {
         ProfileSource::Named(name) => {
-            let spec = smdp::profile::built_in_named(name).ok_or("there is no built-in profile of this name")?;
+            let spec = smdp::profile::built_in_named(name).ok_or_else(|| {
+                let names: Vec<String> = smdp::profile::built_in().into_keys().collect();
+                format!("there is no built-in profile of this name; there are {}", names.join(", "))
+            })?;
             Profile::build(&spec).map_err(|error| error.to_string())
         }
         ProfileSource::Package(path) => {

@@ -57,7 +57,16 @@ fn show(file: &Path, verbose: bool) -> Result<u8, Abort> {
     let package =
         std::fs::read(file).map_err(|error| Abort::usage(format!("cannot read {}: {error}", file.display())))?;
     let report = PackageReport::of(&package, &card()?).map_err(|error| {
-        Abort::usage(format!("{} is no unprotected profile package: {error}; is it a bound one?", file.display()))
+        let hint = match &package[..] {
+            [0xBF, 0x36, ..] => {
+                "it is a bound one, sealed for one eUICC; what is in it is in the package it was made of"
+            }
+            _ if std::str::from_utf8(&package).is_ok_and(|text| text.contains('=')) => {
+                "it is a description; `esimlab profile build` makes a package of it"
+            }
+            _ => "a package is DER, and begins with a profile header, A0",
+        };
+        Abort::usage(format!("{} is no unprotected profile package: {error}; {hint}", file.display()))
     })?;
     print(&describe(&report, package.len(), verbose));
     Ok(if report.failure.is_none() { exit::PASSED } else { exit::FAILED })

@@ -18,7 +18,7 @@ use serde::Serialize;
 use smdp::{OrderSpec, Profile};
 
 use crate::cli::{Abort, ended_from_outside, runtime};
-use crate::lab::{Lab, LabError, system_time};
+use crate::lab::{Lab, LabError, card_profile, system_time};
 use crate::runner::result::exit;
 use crate::timeline::Timeline;
 
@@ -189,9 +189,14 @@ fn read_card(name: &str) -> Result<CardSpec, Abort> {
     let refuse = |problem: String| Abort::usage(format!("{name}: {problem}"));
     let text = std::fs::read_to_string(path).map_err(|error| refuse(error.to_string()))?;
     let mut card = CardSpec::from_toml(&text).map_err(|error| refuse(error.to_string()))?;
-    for profile in &mut card.profiles {
-        if let ProfileSource::Package(file) = &mut profile.source {
+    for index in 0..card.profiles.len() {
+        let source = &mut card.profiles[index].source;
+        if let ProfileSource::Package(file) = source {
             *file = path.parent().unwrap_or(Path::new("")).join(&file);
+        }
+        if let Err(problem) = card_profile(source) {
+            let problem = format!("{source}: {problem}");
+            return Err(refuse(card.refuse_profile(&text, index, &problem).to_string()));
         }
     }
     Ok(card)

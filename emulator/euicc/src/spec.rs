@@ -18,6 +18,7 @@
 //! # Ok::<(), euicc::spec::SpecError>(())
 //! ```
 
+use std::ops::Range;
 use std::path::PathBuf;
 
 use rsp::crypto::Curve;
@@ -26,6 +27,7 @@ use rsp::ids::{IdError, from_hex};
 use rsp::tlv::NamedBits;
 use rsp::{Aid, Eid, Iccid, Version};
 use serde::{Deserialize, Deserializer};
+use toml::Spanned;
 
 use crate::config::{CardConfig, Quirks, RefreshMode, SwitchForm, ppr, rsp_capability, uicc_capability};
 
@@ -52,6 +54,15 @@ pub enum ProfileSource {
     Package(PathBuf),
 }
 
+impl std::fmt::Display for ProfileSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            ProfileSource::Named(name) => f.write_str(name),
+            ProfileSource::Package(path) => path.display().fmt(f),
+        }
+    }
+}
+
 /// A profile that the card leaves the factory with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProfileEntry {
@@ -76,6 +87,8 @@ pub struct CardSpec {
     pub trusted: Vec<Curve>,
     /// The profiles it leaves the factory with.
     pub profiles: Vec<ProfileEntry>,
+    /// Where each of them is named.
+    places: Vec<Range<usize>>,
     file: File,
 }
 
@@ -102,7 +115,33 @@ built_in! {
     "toolkit-busy",
 }
 
+impl SpecError {
+    /// A problem at a place in the text of a file, shown as TOML's own are.
+    fn at(text: &str, place: Range<usize>, problem: &str) -> Self {
+        let start = place.start.min(text.len());
+        let before = text.get(..start).unwrap_or_default();
+        let line = before.lines().count().max(1) + usize::from(before.ends_with('\n') && !before.is_empty());
+        let begin = before.rfind('\n').map_or(0, |newline| newline + 1);
+        let content = text.get(begin..).and_then(|rest| rest.lines().next()).unwrap_or_default();
+        let column = before.get(begin..).unwrap_or_default().chars().count();
+        let length =
+            text.get(start..place.end).and_then(|part| part.lines().next()).map_or(1, |part| part.chars().count());
+        let margin = " ".repeat(line.to_string().len());
+        SpecError::Toml(format!(
+            "TOML error at line {line}, column {}\n{margin} |\n{line} | {content}\n{margin} | {}{}\n{problem}\n",
+            column + 1,
+            " ".repeat(column),
+            "^".repeat(length.max(1)),
+        ))
+    }
+}
+
 impl CardSpec {
+    /// What is wrong with the profile at this place in the list, found by whoever fetches it; `text` is the file.
+    pub fn refuse_profile(&self, text: &str, index: usize, problem: &str) -> SpecError {
+        SpecError::at(text, self.places.get(index).cloned().unwrap_or_default(), problem)
+    }
+
     /// The names of the built-in cards.
     pub fn names() -> impl Iterator<Item = &'static str> {
         BUILT_IN.iter().map(|(name, _)| *name)
@@ -117,20 +156,22 @@ impl CardSpec {
     /// Reads a file.
     pub fn from_toml(text: &str) -> Result<Self, SpecError> {
         let file: File = toml::from_str(text).map_err(|error| SpecError::Toml(error.to_string()))?;
-        let mut profiles = Vec::new();
-        for profile in &file.profile {
-            let source = match (&profile.profile, &profile.package) {
-                (Some(name), None) => ProfileSource::Named(name.clone()),
-                (None, Some(path)) => ProfileSource::Package(path.clone()),
+        let (mut profiles, mut places) = (Vec::new(), Vec::new());
+        for entry in &file.profile {
+            let profile = entry.get_ref();
+            let (source, place) = match (&profile.profile, &profile.package) {
+                (Some(name), None) => (ProfileSource::Named(name.get_ref().clone()), name.span()),
+                (None, Some(path)) => (ProfileSource::Package(path.get_ref().clone()), path.span()),
                 _ => {
                     let problem = "a [[profile]] has either `profile`, a name, or `package`, a file";
-                    return Err(SpecError::Toml(problem.to_owned()));
+                    return Err(SpecError::at(text, entry.span(), problem));
                 }
             };
+            if profile.enabled && profiles.iter().any(|before: &ProfileEntry| before.enabled) {
+                return Err(SpecError::at(text, entry.span(), "at most one [[profile]] is enabled"));
+            }
+            places.push(place);
             profiles.push(ProfileEntry { source, enabled: profile.enabled, nickname: profile.nickname.clone() });
-        }
-        if profiles.iter().filter(|profile| profile.enabled).count() > 1 {
-            return Err(SpecError::Toml("at most one [[profile]] is enabled".to_owned()));
         }
         Ok(CardSpec {
             note: file.note.trim().to_owned(),
@@ -138,6 +179,7 @@ impl CardSpec {
             ci: file.ci.iter().map(|name| name.curve()).collect(),
             trusted: file.trusted.iter().map(|name| name.curve()).collect(),
             profiles,
+            places,
             file,
         })
     }
@@ -246,7 +288,7 @@ struct File {
     #[serde(default)]
     quirks: QuirksFile,
     #[serde(default)]
-    profile: Vec<ProfileFile>,
+    profile: Vec<Spanned<ProfileFile>>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
@@ -432,8 +474,8 @@ struct QuirksFile {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ProfileFile {
-    profile: Option<String>,
-    package: Option<PathBuf>,
+    profile: Option<Spanned<String>>,
+    package: Option<Spanned<PathBuf>>,
     #[serde(default)]
     enabled: bool,
     nickname: Option<String>,
@@ -610,6 +652,18 @@ mod tests {
     }
 
     #[test]
+    fn a_profile_that_cannot_be_fetched_has_a_place() {
+        let text = "memory = 5\n\n[[profile]]\nprofile = \"a\"\n[[profile]]\n  package = \"b.der\"";
+        let spec = CardSpec::from_toml(text).unwrap();
+        assert_eq!(
+            spec.refuse_profile(text, 1, "it is not there").to_string(),
+            "TOML error at line 6, column 13\n  |\n6 |   package = \"b.der\"\n  |             ^^^^^^^\nit is not there\n"
+        );
+        assert!(spec.refuse_profile(text, 0, "x").to_string().contains("\n4 | profile = \"a\"\n  |           ^^^\n"));
+        assert_eq!(spec.profiles[1].source.to_string(), "b.der");
+    }
+
+    #[test]
     fn mistakes_have_a_place() {
         for (text, place) in [
             ("svn = \"2\"", "line 1"),
@@ -620,8 +674,8 @@ mod tests {
             ("isdr_aid = \"A0\"", "line 1"),
             ("[[rat]]\npprs = []\noperators = [{ mcc_mnc = \"26201\" }]", "line 3"),
             ("[[rat]]\npprs = []\noperators = [{ mcc_mnc = \"62F210\", gid1 = \"x\" }]", "line 3"),
-            ("[[profile]]\nenabled = true", "[[profile]]"),
-            ("[[profile]]\nprofile = \"a\"\npackage = \"b\"", "[[profile]]"),
+            ("[[profile]]\nenabled = true", "line 1"),
+            ("ram = 1\n[[profile]]\nprofile = \"a\"\npackage = \"b\"", "line 2"),
             (
                 "[[profile]]\nprofile = \"a\"\nenabled = true\n[[profile]]\nprofile = \"b\"\nenabled = true",
                 "at most one",

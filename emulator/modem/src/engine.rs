@@ -83,6 +83,11 @@ impl Modem {
         &self.state.model
     }
 
+    /// What all ports share.
+    pub(crate) fn state_mut(&mut self) -> &mut State {
+        &mut self.state
+    }
+
     /// How many AT ports there are.
     pub fn port_count(&self) -> usize {
         self.ports.len()
@@ -420,7 +425,7 @@ impl Modem {
     }
 
     /// Sends what the modem has to tell: to the ports of `AT+QURCCFG`, and first what was kept for them.
-    fn flush(&mut self, output: &mut Output) {
+    pub(crate) fn flush(&mut self, output: &mut Output) {
         let restart = std::mem::take(&mut self.state.restart);
         let urcs = std::mem::take(&mut self.state.urcs);
         for urc in &urcs {

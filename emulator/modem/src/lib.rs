@@ -12,6 +12,7 @@ mod card;
 mod charset;
 mod commands;
 mod connection;
+mod download;
 mod engine;
 mod errors;
 mod event;
@@ -42,6 +43,7 @@ mod toolkit;
 
 pub use card::Card;
 pub use commands::maximum_response_time;
+pub use download::{DataPath, DownloadGone, DownloadJob, DownloadResult, DownloadTicket, Downloader};
 pub use engine::{MessageError, Modem};
 pub use errors::{CmeError, CmsError};
 pub use event::{ModemEvent, Observer};
@@ -52,5 +54,5 @@ pub use model::{
     UrcPort, Urcs,
 };
 pub use output::{Output, Write, WriteKind};
-pub use pty::{Dropped, RunningModem};
+pub use pty::{Dropped, ModemHandle, RunningModem};
 pub use radio::{Radio, RadioSetting};

@@ -26,7 +26,7 @@ use std::future::poll_fn;
 use std::io;
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -97,12 +97,12 @@ impl RunningModem {
 
     /// Does something to the modem (takes its card out, restarts it) and sends what it has to say.
     pub fn apply(&self, change: impl FnOnce(&mut Modem) -> Output) {
-        self.shared.watched();
-        let mut modem = lock(&self.shared.modem);
-        modem.set_time(self.shared.now());
-        let output = change(&mut modem);
-        self.shared.arm(&modem);
-        self.shared.deliver(&output, None);
+        self.shared.with(|modem| ((), change(modem)));
+    }
+
+    /// A handle for somebody who works beside the hosts, on a thread of his own.
+    pub fn handle(&self) -> ModemHandle {
+        ModemHandle(Arc::downgrade(&self.shared))
     }
 
     /// The same for something that can fail.
@@ -147,6 +147,18 @@ impl Drop for RunningModem {
     }
 }
 
+/// A modem on pseudo-terminals, for as long as it is there.
+#[derive(Clone)]
+pub struct ModemHandle(Weak<Shared>);
+
+impl ModemHandle {
+    /// Does something to the modem, sends what it has to say, and gives what came of it. `None` when the modem is gone.
+    pub fn with<T>(&self, act: impl FnOnce(&mut Modem) -> (T, Output)) -> Option<T> {
+        let shared = self.0.upgrade()?;
+        Some(shared.with(act))
+    }
+}
+
 /// What the tasks of one modem share. The modem is locked before a line, and never the other way round.
 struct Shared {
     modem: Mutex<Modem>,
@@ -164,6 +176,17 @@ impl Shared {
     /// The time since the epoch. It never goes back.
     fn now(&self) -> Duration {
         self.epoch + self.started.elapsed()
+    }
+
+    /// Does something to the modem and sends what it has to say.
+    fn with<T>(&self, act: impl FnOnce(&mut Modem) -> (T, Output)) -> T {
+        self.watched();
+        let mut modem = lock(&self.modem);
+        modem.set_time(self.now());
+        let (result, output) = act(&mut modem);
+        self.arm(&modem);
+        self.deliver(&output, None);
+        result
     }
 
     /// Has the timekeeper wait for what the modem has due.

@@ -215,6 +215,7 @@ impl State {
     pub(crate) fn fall_asleep(&mut self) {
         self.uicc.power_down();
         self.sim = crate::sim::Sim::default();
+        self.downloads.restart();
         self.messages.restart();
         self.network.forget_reports();
         self.network.power.fall_asleep();

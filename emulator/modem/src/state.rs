@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::card::{CardError, Uicc};
 use crate::charset::Charset;
+use crate::download::Downloads;
 use crate::errors::{CmeError, CmsError};
 use crate::event::Tap;
 use crate::ip_error::IpError;
@@ -41,6 +42,7 @@ pub(crate) struct State {
     pub(crate) pdp: PdpContexts,
     /// How the last command of the module's own stack has ended.
     pub(crate) last_ip_error: Option<IpError>,
+    pub(crate) downloads: Downloads,
     pub(crate) messages: MessageService,
     pub(crate) phone_book: PhoneBook,
     pub(crate) options: Options,
@@ -131,6 +133,7 @@ impl State {
             network,
             pdp: PdpContexts::new(),
             last_ip_error: None,
+            downloads: Downloads::default(),
             messages: MessageService::default(),
             phone_book: PhoneBook::default(),
             options: Options::new(&model),
@@ -163,6 +166,7 @@ impl State {
         self.network.restart();
         self.pdp.restart();
         self.last_ip_error = None;
+        self.downloads.restart();
         self.messages.restart();
         self.power_cycle = None;
         self.restart = false;

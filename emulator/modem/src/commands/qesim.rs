@@ -3,10 +3,12 @@
 //! Every error is a plain `ERROR`: the note knows no other. Profiles are numbered from 1 in the order of the card.
 
 use rsp::Iccid;
+use rsp::activation_code::ActivationCode;
 use rsp::es10::profiles::{ProfileClass, ProfileInfo, ProfileState};
 
 use super::{Exec, Outcome, State};
 use crate::card::CardError;
+use crate::download::DownloadFunction;
 use crate::lpa::Lpa;
 use crate::model::QesimDialect;
 use crate::parse::{Params, quote};
@@ -24,7 +26,7 @@ impl From<CardError> for Failed {
 /// `AT+QESIM=?` (eSIM LPA AN 1.1 §2.3.1). It is answered while the LPA is disabled, too: it tells what there is.
 pub(super) fn test(exec: &mut Exec<'_>) -> Outcome {
     if exec.state.model.dialect.qesim == QesimDialect::Older {
-        exec.line("+QESIM: (\"list\",\"enable\",\"disable\",\"delete\")");
+        exec.line("+QESIM: (\"lpa_enable\",\"list\",\"enable\",\"disable\",\"delete\",\"download\",\"ota\")");
         return Ok(());
     }
     for line in [
@@ -48,8 +50,8 @@ pub(super) fn write(exec: &mut Exec<'_>, params: &Params) -> Outcome {
     run(exec, params).map_err(|Failed| Failure::Error)
 }
 
-/// The commands of older firmware, which name profiles by their ICCID. Its downloads (`"download"`, `"ota"`) need a
-/// data session, and are refused without one.
+/// The commands of older firmware, which name profiles by their ICCID. It downloads by itself (`"download"`, `"ota"`),
+/// through a data session of its own, and is refused without one.
 fn run_older(exec: &mut Exec<'_>, params: &Params, function: &str) -> Result<(), Failed> {
     if function == "list" {
         parameters(params, 1..=1)?;
@@ -60,6 +62,14 @@ fn run_older(exec: &mut Exec<'_>, params: &Params, function: &str) -> Result<(),
             }
         }
         return Ok(());
+    }
+    let downloads = match function {
+        "download" => Some(DownloadFunction::Download),
+        "ota" => Some(DownloadFunction::Ota),
+        _ => None,
+    };
+    if let Some(function) = downloads {
+        return download(exec, params, function);
     }
     parameters(params, 2..=2)?;
     let iccid = params.quoted(1).and_then(|text| std::str::from_utf8(text).ok()).ok_or(Failed)?;
@@ -80,17 +90,33 @@ fn run_older(exec: &mut Exec<'_>, params: &Params, function: &str) -> Result<(),
     Ok(())
 }
 
+/// `"download"` or `"ota"`, `<activation code>[,<confirmation code>]`: the outcome is told by a URC.
+fn download(exec: &mut Exec<'_>, params: &Params, function: DownloadFunction) -> Result<(), Failed> {
+    parameters(params, 2..=3)?;
+    let text = |index| params.quoted(index).and_then(|text| std::str::from_utf8(text).ok());
+    let code = text(1).filter(|code| ActivationCode::parse(code).is_ok()).ok_or(Failed)?;
+    let confirmation = match params.omitted(2) {
+        true => None,
+        false => Some(text(2).ok_or(Failed)?.to_owned()),
+    };
+    if exec.state.lpa_enabled && exec.state.start_download(function, code.to_owned(), confirmation) {
+        Ok(())
+    } else {
+        Err(Failed)
+    }
+}
+
 fn run(exec: &mut Exec<'_>, params: &Params) -> Result<(), Failed> {
     let function = params.quoted(0).and_then(|name| std::str::from_utf8(name).ok()).ok_or(Failed)?;
     let lower = function.to_ascii_lowercase();
     exec.state.card_access().or_else(|_| if lower.ends_with("pa_enable") { Ok(()) } else { Err(Failed) })?;
-    if exec.state.model.dialect.qesim == QesimDialect::Older {
-        return run_older(exec, params, &lower);
-    }
     // The note prints the first letter of lpa_enable as an i, once as a capital one: hosts that follow it to the
     // letter are understood, and get back what they wrote.
     if matches!(lower.as_str(), "lpa_enable" | "ipa_enable") {
         return lpa_enable(exec, params, function);
+    }
+    if exec.state.model.dialect.qesim == QesimDialect::Older {
+        return run_older(exec, params, &lower);
     }
     // eSIM LPA AN 1.1 §2.3.2: while the LPA is disabled every other command is answered ERROR.
     if !exec.state.lpa_enabled {

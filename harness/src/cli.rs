@@ -511,22 +511,20 @@ pub(crate) fn print(text: &str) {
 }
 
 fn check(paths: &[String]) -> Result<u8, Abort> {
-    let (models, scenarios): (Vec<String>, Vec<String>) = paths.iter().cloned().partition(|path| is_model(path));
-    let mut wrong = 0;
-    for path in &models {
-        let text =
-            std::fs::read_to_string(path).map_err(|error| Abort::usage(format!("cannot read {path}: {error}")))?;
-        if let Err(error) = modem::Model::from_toml(&text) {
-            wrong += 1;
-            let _ = writeln!(io::stderr(), "{path}: {error}");
-        }
-    }
-    let found = match scenarios.is_empty() && !models.is_empty() {
-        true => Vec::new(),
-        false => find(&scenarios, folder())?,
-    };
+    let found = find(paths, folder())?;
     let vocabulary = Vocabulary::of_this_program();
+    let mut wrong = 0;
     for file in &found {
+        if is_model(&file.path) {
+            let path = file.path.display();
+            let text = std::fs::read_to_string(&file.path)
+                .map_err(|error| Abort::usage(format!("cannot read {path}: {error}")))?;
+            if let Err(error) = modem::Model::from_toml(&text) {
+                wrong += 1;
+                let _ = writeln!(io::stderr(), "{path}: {error}");
+            }
+            continue;
+        }
         match load(file, &vocabulary)? {
             Ok(loaded) if loaded.warnings.list.is_empty() => {}
             Ok(loaded) => tell(&loaded.warnings),
@@ -536,7 +534,7 @@ fn check(paths: &[String]) -> Result<u8, Abort> {
             }
         }
     }
-    let checked = found.len() + models.len();
+    let checked = found.len();
     if checked == 0 {
         return Err(Abort { code: exit::NOTHING_SELECTED, message: "there is nothing to check".to_owned() });
     }
@@ -549,12 +547,16 @@ fn check(paths: &[String]) -> Result<u8, Abort> {
     }
 }
 
-/// Whether a path is the file of a model: it has a table `identity` and no `format`.
-fn is_model(path: &str) -> bool {
+/// Whether a file is that of a model: it has a table `identity` and no `format`.
+fn is_model(path: &Path) -> bool {
     let Ok(text) = std::fs::read_to_string(path) else { return false };
     match text.parse::<toml::Table>() {
         Ok(table) => table.contains_key("identity") && !table.contains_key("format"),
-        Err(_) => false,
+        // What is no TOML is told apart by its lines.
+        Err(_) => {
+            let has = |start: &str| text.lines().any(|line| line.trim_start().starts_with(start));
+            has("[identity]") && !has("format")
+        }
     }
 }
 

@@ -109,6 +109,12 @@ fn models_are_checked_too() {
     let (code, _, errors) = esimlab(&["check", &wrong.display().to_string()]);
     assert_eq!(code, 2);
     assert!(errors.contains("model.toml") && errors.contains("colour"), "{errors}");
+    // A folder of them, and one that is not even TOML.
+    let (code, output, errors) = esimlab(&["check", &project().join("emulator/modem/models").display().to_string()]);
+    assert!(code == 0 && output.ends_with("files checked, no mistake\n"), "{errors}");
+    std::fs::write(&wrong, "name = \"x\"\n[identity]\nmanufacturer = \n").unwrap();
+    let (code, _, errors) = esimlab(&["check", &folder.path().display().to_string()]);
+    assert!(code == 2 && errors.contains("model.toml: TOML parse error at line 3"), "{errors}");
 }
 
 #[test]

@@ -149,7 +149,7 @@ pub fn scenario() -> Value {
                 "description": "why the card refused the profile (SGP.22 §2.5.6)",
                 "oneOf": [{ "enum": reasons }, integer("by its number", 1, 127)],
             },
-            "within": duration("how long the step may take"),
+            "within": pattern("how long the step may take; documented: what the documents give the AT command", "^([0-9]+ ?(ms|s|min)|documented)$"),
         })), &["at", "lpa"]),
         "operation": one_of(table("An operation of the LPA.", &[], json!({
             "download": string("an activation code, or UseSMDP for the card's default SM-DP+ address"),

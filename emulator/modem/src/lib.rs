@@ -42,7 +42,7 @@ mod tests;
 mod toolkit;
 
 pub use card::Card;
-pub use commands::maximum_response_time;
+pub use commands::{maximum_response_time, maximum_response_time_of_line};
 pub use download::{DataPath, DownloadGone, DownloadJob, DownloadResult, DownloadTicket, Downloader};
 pub use engine::{MessageError, Modem};
 pub use errors::{CmeError, CmsError};

@@ -662,6 +662,10 @@ mod tests {
             let model = Model::named(name).unwrap();
             assert_eq!(model.name, name);
             assert!(!model.source.is_empty(), "{name}");
+            // How it treats a blank card stands in each file.
+            let text = EMBEDDED.iter().find(|(known, _)| *known == name).unwrap().1;
+            let table: toml::Table = text.parse().unwrap();
+            assert!(table["card"].get("blank").is_some(), "{name}");
             if place < 7 {
                 assert_eq!(model.identity.manufacturer, "Quectel");
                 assert!(model.identity.model.starts_with(name), "{name}");

@@ -390,8 +390,8 @@ impl Reader<'_> {
         const OF_LPA: [&str; 5] = ["outcome", "status", "curl", "http", "euicc"];
         let mut fields = self.table(value, "a step")?;
         let line = self.line(&fields.span);
-        let within = fields.take("within").and_then(|value| self.duration(value));
         let (at, lpa) = (fields.take("at"), fields.take("lpa"));
+        let within = fields.take("within").and_then(|value| self.within(value, at));
         self.exactly_one(&fields, &["at", "lpa"]);
         let action = match (at, lpa) {
             (Some(at), None) => {
@@ -431,6 +431,22 @@ impl Reader<'_> {
         };
         self.no_others(fields);
         Some(Step { line, action: action?, within })
+    }
+
+    /// How long a step may take: a time, or for an AT command `"documented"`, which is what the documents give its
+    /// commands.
+    fn within(&mut self, value: Value<'_, '_>, at: Option<Value<'_, '_>>) -> Option<Duration> {
+        if value.get_ref().as_str() != Some("documented") {
+            return self.duration(value);
+        }
+        let line = at.and_then(|at| at.get_ref().as_str());
+        if at.is_none() {
+            self.mistake(
+                Mistake::new(value.span(), "`documented` does not go with `lpa`", "goes with `at`")
+                    .help("write a number and its unit: `\"300ms\"`, `\"10s\"`, `\"2min\"`"),
+            );
+        }
+        line.map(modem::maximum_response_time_of_line)
     }
 
     fn at_command(&mut self, value: Value<'_, '_>) -> Option<Template> {

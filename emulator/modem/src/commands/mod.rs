@@ -23,7 +23,7 @@ use std::time::Duration;
 use crate::connection::Connection;
 use crate::errors::CmeError;
 use crate::model::CommandSet;
-use crate::parse::{Command, Form, Params, RegisterAction};
+use crate::parse::{Command, Form, Params, Parser, RegisterAction};
 use crate::prompt::Prompt;
 use crate::result::{Failure, ResultCode};
 use crate::settings::Settings;
@@ -112,6 +112,9 @@ struct BasicEntry {
 /// The maximum response time of a command of which no document tells another: that of the eSIM LPA Application Note
 /// for all of its commands.
 const WITHIN: u32 = 300;
+
+/// The maximum response time of `D`: how long a call may take to be answered (V.250 §6.3.10).
+const DIAL_WITHIN: Duration = Duration::from_secs(60);
 
 const fn entry(name: &'static str) -> Entry {
     Entry {
@@ -417,6 +420,28 @@ pub(crate) fn set_of(name: &str) -> Option<CommandSet> {
 pub fn maximum_response_time(name: &str) -> Option<Duration> {
     let entry = EXTENDED.iter().find(|entry| entry.name.eq_ignore_ascii_case(name))?;
     Some(Duration::from_millis(entry.within.into()))
+}
+
+/// The maximum response time of a whole command line: that of all its commands, one after the other. What is no
+/// command, or none that is known, counts as one of which no document tells.
+///
+/// ```
+/// let within = modem::maximum_response_time_of_line("AT+QESIM=\"eid\";+COPS?");
+/// assert_eq!(within, std::time::Duration::from_millis(180_300));
+/// ```
+pub fn maximum_response_time_of_line(line: &str) -> Duration {
+    let unknown = Duration::from_millis(WITHIN.into());
+    let body = line.get(2..).unwrap_or_default();
+    let mut parser = Parser::new(body.as_bytes());
+    let mut sum = Duration::ZERO;
+    while let Some(command) = parser.next() {
+        sum += match command {
+            Ok(Command::Extended { name, .. }) => maximum_response_time(&name).unwrap_or(unknown),
+            Ok(Command::Dial { .. }) => DIAL_WITHIN,
+            Ok(_) | Err(_) => unknown,
+        };
+    }
+    sum.max(unknown)
 }
 
 /// Carries out one command.

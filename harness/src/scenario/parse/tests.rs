@@ -71,7 +71,8 @@ reply = ['+QESIM: "eid",${eid}', "OK"]
 within = "300ms"
 
 [[step]]
-at = "ATE0"
+at = "AT+COPS=?"
+within = "documented"
 
 [[step]]
 lpa = { download = "1$${smdp}$TOKEN-1", confirmation_code = "12345678" }
@@ -189,6 +190,7 @@ mistakes! {
     a_reply_that_is_no_list: with_step("at = \"AT\"\nreply = \"OK\"");
     a_command_that_is_none: with_step("at = \"+CSIM=?\"");
     a_time_without_unit: with_step("at = \"AT\"\nwithin = 300");
+    documented_without_a_command: with_step("lpa = { list = true }\noutcome = \"success\"\nwithin = \"documented\"");
     an_unknown_variable: with_step("lpa = { download = \"1$${smpd}$TOKEN-1\" }\noutcome = \"success\"");
     an_operation_that_is_unknown: with_step("lpa = { instal = \"1$${smdp}$TOKEN-1\" }\noutcome = \"success\"");
     an_operation_without_outcome: with_step("lpa = { download = \"1$${smdp}$TOKEN-1\" }");

@@ -25,6 +25,7 @@ use rsp::es10::config::encode_set_default_dp_address_request;
 use rsp::es10::profiles::ProfileState;
 use rsp::{Eid, Iccid};
 use smdp::front::{Exchange, FaultFired};
+use smdp::manage::Watch;
 use smdp::{OrderId, OrderSpec, OrderState, Profile, Server, Smdp, SmdpConfig, SmdpEvent};
 
 use crate::tidy::Nest;
@@ -278,9 +279,10 @@ impl LabBuilder {
         }
         server.drain_events();
         let smdp = Arc::new(Mutex::new(server));
+        let counted = Arc::new(Watch::default());
         let options = smdp::front::Options {
             clock: self.clock.clone(),
-            observer: Arc::new(ServerWatch { timeline: self.timeline.clone() }),
+            observer: Arc::new(ServerWatch { timeline: self.timeline.clone(), watch: counted.clone() }),
             faults: self.faults,
             ..smdp::front::Options::default()
         };
@@ -325,6 +327,7 @@ impl LabBuilder {
             card,
             card_time,
             front,
+            watch: counted,
             address,
             eid,
             ci_file,
@@ -492,6 +495,7 @@ pub struct Lab {
     card: Arc<Mutex<Euicc>>,
     card_time: Arc<AtomicU64>,
     front: Server,
+    watch: Arc<Watch>,
     address: String,
     eid: Eid,
     ci_file: PathBuf,
@@ -580,9 +584,40 @@ impl Lab {
         &self.front
     }
 
+    /// What has been counted at the SM-DP+, for its management API.
+    pub fn watch(&self) -> &Arc<Watch> {
+        &self.watch
+    }
+
     /// A file with the certificate of the CI (PEM), for the LPA to trust.
     pub fn ci_file(&self) -> &Path {
         &self.ci_file
+    }
+
+    /// The folder of this lab's own files, which goes with it.
+    pub fn folder(&self) -> &Path {
+        self._folder.path()
+    }
+
+    /// Takes the card out of the modem.
+    pub fn remove_card(&self) {
+        self.modem.apply(|modem| modem.set_card(None));
+    }
+
+    /// Puts the card into the modem, which resets it.
+    pub fn insert_card(&self) {
+        let slot = CardSlot {
+            card: self.card.clone(),
+            timeline: self.timeline.clone(),
+            clock: self.clock.clone(),
+            time: self.card_time.clone(),
+        };
+        self.modem.apply(|modem| modem.set_card(Some(Box::new(slot))));
+    }
+
+    /// Restarts the modem.
+    pub fn reset_modem(&self) {
+        self.modem.apply(modem::Modem::reset);
     }
 
     /// The certificates and keys.
@@ -736,10 +771,12 @@ impl modem::Observer for ModemWatch {
 
 struct ServerWatch {
     timeline: Timeline,
+    watch: Arc<Watch>,
 }
 
 impl smdp::front::Observer for ServerWatch {
     fn exchange(&self, exchange: &Exchange) {
+        self.watch.exchange(exchange);
         let text = |body: &[u8]| {
             std::str::from_utf8(body).ok().filter(|body| (1..=KEPT_BODY).contains(&body.len())).map(str::to_owned)
         };
@@ -759,6 +796,7 @@ impl smdp::front::Observer for ServerWatch {
     }
 
     fn fault(&self, fault: &FaultFired) {
+        self.watch.fault(fault);
         use smdp::front::Action;
         let layer = match fault.action {
             Action::TcpClose | Action::TcpReset => "tcp",
@@ -771,10 +809,12 @@ impl smdp::front::Observer for ServerWatch {
     }
 
     fn handshake_failed(&self, reason: &str) {
+        self.watch.handshake_failed(reason);
         self.timeline.note(Role::Server, "TLS handshake failed", [("reason", reason.to_owned())]);
     }
 
     fn event(&self, event: &SmdpEvent) {
+        self.watch.event(event);
         self.timeline.note(Role::Server, event.kind.to_string(), std::iter::empty::<(&str, String)>());
     }
 }

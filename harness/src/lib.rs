@@ -9,6 +9,7 @@ pub mod bench_at;
 pub mod bench_card;
 pub mod bench_smdp;
 pub mod cli;
+pub mod control;
 pub mod fleet;
 pub mod lab;
 pub mod lpa;

@@ -473,25 +473,30 @@ struct ControlFile(PathBuf);
 
 impl ControlFile {
     fn write(path: &Path, control: &Control) -> Result<Self, Abort> {
-        let told = |error: &dyn std::fmt::Display| Abort::usage(format!("cannot write {}: {error}", path.display()));
-        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists()) {
-            use std::os::unix::fs::DirBuilderExt;
-            std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| told(&error))?;
-        }
-        let text = serde_json::to_string(control).map_err(|error| told(&error))?;
-        // Made anew beside it, for this user only, and moved into place.
-        let beside = path.with_extension(format!("{}.new", std::process::id()));
-        let _ = std::fs::remove_file(&beside);
-        let mut file = std::fs::OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&beside)
-            .map_err(|error| told(&error))?;
-        file.write_all(text.as_bytes()).map_err(|error| told(&error))?;
-        std::fs::rename(&beside, path).map_err(|error| told(&error))?;
+        write_control(path, control)?;
         Ok(ControlFile(path.to_owned()))
     }
+}
+
+/// Writes where a management API is, and its token, for this user only.
+pub(crate) fn write_control(path: &Path, control: &impl Serialize) -> Result<(), Abort> {
+    let told = |error: &dyn std::fmt::Display| Abort::usage(format!("cannot write {}: {error}", path.display()));
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists()) {
+        use std::os::unix::fs::DirBuilderExt;
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| told(&error))?;
+    }
+    let text = serde_json::to_string(control).map_err(|error| told(&error))?;
+    // Made anew beside it, for this user only, and moved into place.
+    let beside = path.with_extension(format!("{}.new", std::process::id()));
+    let _ = std::fs::remove_file(&beside);
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&beside)
+        .map_err(|error| told(&error))?;
+    file.write_all(text.as_bytes()).map_err(|error| told(&error))?;
+    std::fs::rename(&beside, path).map_err(|error| told(&error))
 }
 
 impl Drop for ControlFile {

@@ -435,6 +435,13 @@ impl Timeline {
         kept.events.iter().skip(from.saturating_sub(kept.forgotten)).cloned().collect()
     }
 
+    /// The same with the number of the first of them.
+    pub fn numbered_since(&self, from: usize) -> (usize, Vec<Event>) {
+        let kept = self.kept();
+        let first = from.clamp(kept.forgotten, kept.count());
+        (first, kept.events.iter().skip(first - kept.forgotten).cloned().collect())
+    }
+
     /// The first event from number `from` on that `wanted` accepts, with its number; waits until there is one.
     pub async fn wait_for(&self, from: usize, mut wanted: impl FnMut(&Event) -> bool) -> (usize, Event) {
         let mut count = self.inner.count.subscribe();
@@ -525,6 +532,10 @@ mod tests {
         assert_eq!(timeline.len(), 10);
         assert_eq!(texts(timeline.snapshot()), ["7", "8", "9"]);
         assert_eq!(texts(timeline.since(8)), ["8", "9"]);
+        assert_eq!(
+            [0, 8, 99].map(|from| timeline.numbered_since(from)).map(|(first, all)| (first, all.len())),
+            [(7, 3), (8, 2), (10, 0)]
+        );
         assert!(timeline.since(10).is_empty());
         assert_eq!(timeline.wait_for(0, |_| true).await.0, 7);
         assert_eq!(timeline.wait_for(9, |_| true).await.0, 9);

@@ -6,6 +6,7 @@
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
 use euicc::spec::{CardSpec, ProfileSource};
@@ -18,6 +19,7 @@ use serde::Serialize;
 use smdp::{OrderSpec, Profile};
 
 use crate::cli::{Abort, ended_from_outside, runtime};
+use crate::control::{Access, ControlPort};
 use crate::lab::{Lab, LabError, card_profile, system_time};
 use crate::runner::result::exit;
 use crate::timeline::Timeline;
@@ -67,6 +69,10 @@ pub struct UpArgs {
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0")]
     listen: SocketAddr,
 
+    /// Where the control port listens, on loopback: orders, faults, timeline, modem and card for test programs
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0")]
+    control: SocketAddr,
+
     /// Print one line of JSON when all is ready, and nothing else
     #[arg(long)]
     json: bool,
@@ -90,6 +96,7 @@ struct Ready<'a> {
     modems: [ReadyModem<'a>; 1],
     smdp: ReadySmdp<'a>,
     orders: Vec<ReadyOrder>,
+    control: &'a Access,
 }
 
 #[derive(Debug, Serialize)]
@@ -149,17 +156,21 @@ pub(crate) fn run(args: &UpArgs) -> Result<u8, Abort> {
         if let Some(state) = &args.state {
             builder = builder.state(state);
         }
-        let lab = builder.start().map_err(failed)?;
+        let lab = Arc::new(builder.start().map_err(failed)?);
         for order in orders(&lab).map_err(|error| Abort::lab(error.to_string()))? {
             lab.add_order(order).map_err(failed)?;
         }
+        let control = ControlPort::open(&lab, args.control)
+            .map_err(|error| Abort::usage(format!("the control port {}: {error}", args.control)))?;
+        let control_file = lab.folder().join("control.json");
+        crate::smdp_cmd::write_control(&control_file, control.access())?;
         let link = args.link.as_deref().map(|path| Link::make(path, lab.tty())).transpose()?;
         if let (Some(link), Some(guard)) = (&link, &guard) {
             // Where it cannot be noted it stays after a `kill -9`, and the next lab replaces it.
             let _ = guard.nest().note_link(&link.path, &link.target);
         }
         let tty = link.as_ref().map_or(lab.tty(), |link| &link.path);
-        let text = if args.json { json_line(&lab, tty)? } else { words(&lab, tty) };
+        let text = if args.json { json_line(&lab, tty, control.access())? } else { words(&lab, tty, &control_file) };
         // The reader may be gone at once, `| head -1`: the lab stays for whoever has read it.
         let _ = std::io::stdout().write_all(text.as_bytes()).and_then(|()| std::io::stdout().flush());
         if args.verbose {
@@ -171,6 +182,7 @@ pub(crate) fn run(args: &UpArgs) -> Result<u8, Abort> {
             ended_from_outside().await;
         }
         drop(link);
+        drop(control);
         drop(lab);
         Ok(exit::PASSED)
     })
@@ -253,7 +265,7 @@ fn ready_orders(lab: &Lab) -> Vec<ReadyOrder> {
         .collect()
 }
 
-fn json_line(lab: &Lab, tty: &Path) -> Result<String, Abort> {
+fn json_line(lab: &Lab, tty: &Path, control: &Access) -> Result<String, Abort> {
     let mut ttys: Vec<&Path> = lab.ttys().iter().map(PathBuf::as_path).collect();
     if let Some(first) = ttys.first_mut() {
         *first = tty;
@@ -262,18 +274,20 @@ fn json_line(lab: &Lab, tty: &Path) -> Result<String, Abort> {
         modems: [ReadyModem { model: lab.model(), ttys, eid: lab.eid().to_string() }],
         smdp: ReadySmdp { address: lab.smdp_address(), ci: lab.ci_file() },
         orders: ready_orders(lab),
+        control,
     };
     let text = serde_json::to_string(&ready).map_err(|error| Abort::lab(error.to_string()))?;
     Ok(text + "\n")
 }
 
-fn words(lab: &Lab, tty: &Path) -> String {
+fn words(lab: &Lab, tty: &Path, control: &Path) -> String {
     let mut text = format!("An {} with eUICC {}\n\n  AT port          {}\n", lab.model(), lab.eid(), tty.display());
     for other in lab.ttys().iter().skip(1) {
         text += &format!("  second AT port   {}\n", other.display());
     }
     text += &format!("  SM-DP+           {}\n", lab.smdp_address());
-    text += &format!("  CI certificate   {}\n\n", lab.ci_file().display());
+    text += &format!("  CI certificate   {}\n", lab.ci_file().display());
+    text += &format!("  control          {}\n\n", control.display());
     let orders = ready_orders(lab);
     let width = orders.iter().map(|order| order.activation_code.len()).max().unwrap_or(0);
     text += "Activation codes\n";
@@ -293,7 +307,7 @@ fn words(lab: &Lab, tty: &Path) -> String {
         let indented: String = drawn.lines().map(|line| format!("  {line}\n")).collect();
         text += &format!("\n{indented}\n");
     }
-    let (tty, ci) = (tty.display(), lab.ci_file().display());
+    let (tty, ci, control) = (tty.display(), lab.ci_file().display(), control.display());
     // As it was called, so that the line works where the program is not on PATH.
     let esimlab = std::env::args().next().unwrap_or_else(|| "esimlab".to_owned());
     let plain = first.activation_code.trim_start_matches("LPA:");
@@ -302,6 +316,7 @@ fn words(lab: &Lab, tty: &Path) -> String {
          {esimlab} lpad -d {tty} --ci {ci} -A '{plain}'\n  \
          {esimlab} lpad -d {tty} --ci {ci} -A UseSMDP\n  \
          {esimlab} lpad -d {tty} --list\n  \
+         {esimlab} order list --control {control}\n  \
          LPAC_APDU=at LPAC_APDU_AT_DEVICE={tty} LPAC_HTTP=curl lpac profile download -a '{}'\n\n\
          Ctrl-C ends it.\n",
         first.activation_code

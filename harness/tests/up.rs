@@ -170,3 +170,83 @@ fn mistakes_are_told() {
     assert_eq!(code, Some(3));
     assert!(text.contains("cannot listen"), "{text}");
 }
+
+/// A call of the control port: its status and its body.
+fn call(up: &Up, method: &str, path: &str, body: Option<&str>) -> (u16, Value) {
+    call_with(up.text("/control/url"), Some(up.text("/control/token")), method, path, body)
+}
+
+fn call_with(url: &str, token: Option<&str>, method: &str, path: &str, body: Option<&str>) -> (u16, Value) {
+    use std::io::{Read, Write};
+    let host = url.strip_prefix("http://").unwrap();
+    let mut stream = std::net::TcpStream::connect(host).unwrap();
+    let token = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
+    let body = body.unwrap_or_default();
+    let length = body.len();
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nHost: {host}\r\n{token}Content-Type: application/json\r\nContent-Length: {length}\r\n\
+         Connection: close\r\n\r\n{body}"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {answer}")))
+}
+
+#[test]
+fn the_control_port_shows_and_changes_the_lab() {
+    let up = Up::start(&[]);
+    let (status, lab) = call(&up, "GET", "/lab", None);
+    assert_eq!((status, &lab["card"]["eid"]), (200, &up.ready["modems"][0]["eid"]));
+    assert_eq!(lab["modem"]["ports"][0]["tty"], up.text("/modems/0/ttys/0"));
+    // Orders and faults are the SM-DP+'s own; the LPA meets them.
+    let (status, faults) = call(&up, "POST", "/faults", Some(r#"{"refuse":"8.8.5/4.10","count":1}"#));
+    assert_eq!((status, faults.as_array().unwrap().len()), (201, 1));
+    let from = lab["timeline"].as_u64().unwrap();
+    let refused = up.result(&["-A", "UseSMDP"]);
+    assert_eq!((&refused["subject"], &refused["reason"]), (&"8.8.5".into(), &"4.10".into()));
+    let (status, event) = call(&up, "GET", &format!("/timeline/wait?from={from}&text=8.8.5%2F4.10&role=lab"), None);
+    assert_eq!((status, &event["kind"]), (200, &"fault".into()));
+    assert_eq!(up.result(&["-A", "UseSMDP"])["outcome"], "success");
+    let (_, lab) = call(&up, "GET", "/lab", None);
+    assert_eq!(lab["card"]["profiles"].as_array().unwrap().len(), 1);
+    // What no host can do.
+    let (status, _) = call(&up, "POST", "/card/remove", None);
+    assert_eq!((status, up.lpad(&["--list"]).status.success()), (200, false));
+    call(&up, "POST", "/card/insert", None);
+    assert!(up.lpad(&["--list"]).status.success());
+    assert_eq!(call(&up, "POST", "/modem/reset", None).0, 200);
+    let message = Some(r#"{"from":"+4712345","text":"hello"}"#);
+    let (status, told) = call(&up, "POST", "/modem/message", message);
+    assert_eq!(status, 409, "nobody can be reached without a subscription: {told}");
+    assert_eq!(up.result(&["--enable", "1"])["outcome"], "success");
+    assert_eq!(call(&up, "POST", "/modem/message", message).0, 200);
+    let (_, timeline) = call(&up, "GET", "/timeline?from=0", None);
+    let words: Vec<&str> =
+        timeline["events"].as_array().unwrap().iter().map(|event| event["words"].as_str().unwrap()).collect();
+    assert_eq!(words.len() as u64, timeline["next"].as_u64().unwrap());
+    assert!(words.iter().any(|words| words.contains("profile installed")), "{words:?}");
+    // What is not understood, or not allowed, is told.
+    for (status, method, path, body) in [
+        (400, "GET", "/timeline?form=1", None),
+        (400, "GET", "/timeline/wait?seconds=soon", None),
+        (408, "GET", "/timeline/wait?text=never&seconds=0.01", None),
+        (400, "POST", "/modem/urc", Some("{\"line\":\"a\\nb\"}")),
+        (400, "POST", "/modem/message", Some("{}")),
+        (405, "GET", "/card/remove", None),
+        (404, "GET", "/nothing", None),
+    ] {
+        let (seen, told) = call(&up, method, path, body);
+        assert_eq!(seen, status, "{path}: {told}");
+        assert!(told["error"].as_str().is_some_and(|words| words.len() > 8), "{path}: {told}");
+    }
+    assert_eq!(call_with(up.text("/control/url"), None, "GET", "/lab", None).0, 401);
+    let (_, document) = call(&up, "GET", "/openapi.json", None);
+    for path in ["/orders", "/lab", "/timeline/events", "/modem/urc"] {
+        assert!(document["paths"][path].is_object(), "{path}");
+    }
+    assert_eq!(up.end(Signal::INT), Some(0));
+}

@@ -308,6 +308,16 @@ impl Modem {
         output
     }
 
+    /// Says a line unasked, as a network or a module does. It goes where URCs go, and waits while they have to wait.
+    pub fn announce(&mut self, line: &str) -> Output {
+        let mut output = Output::default();
+        if !self.is_deaf() {
+            self.state.urcs.push_back(line.to_owned());
+            self.flush(&mut output);
+        }
+        output
+    }
+
     /// Has the network deliver a text message from this number. It is refused when the number is none, or the text
     /// too long for one message.
     pub fn deliver_message(&mut self, from: &str, text: &str) -> Result<Output, MessageError> {

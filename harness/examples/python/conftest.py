@@ -6,11 +6,55 @@ ESIMLAB is the program (`esimlab` on PATH when it is not set); ESIMLAB_MODEL ano
 import json
 import os
 import subprocess
+import urllib.parse
+import urllib.request
 
 import pytest
 import serial
 
 PROGRAM = os.environ.get("ESIMLAB", "esimlab")
+
+
+class Control:
+    """The control port: orders, faults, timeline, and what no host can do to modem and card. GET /openapi.json of it
+    tells everything that there is."""
+
+    def __init__(self, access):
+        self.url = access["url"]
+        self.headers = {"Authorization": "Bearer " + access["token"]}
+
+    def _open(self, method, path, body=None, timeout=60):
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.url + path, data=data, method=method, headers=self.headers)
+        return urllib.request.urlopen(request, timeout=timeout)
+
+    def get(self, path):
+        with self._open("GET", path) as answer:
+            return json.load(answer)
+
+    def post(self, path, body=None):
+        with self._open("POST", path, {} if body is None else body) as answer:
+            return json.load(answer)
+
+    def delete(self, path):
+        with self._open("DELETE", path) as answer:
+            return json.load(answer)
+
+    def now(self):
+        """The number of the next event, to wait from later."""
+        return self.get("/lab")["timeline"]
+
+    def wait_for(self, text, since=0, seconds=30):
+        """Waits for an event with this text; no test has to sleep."""
+        query = urllib.parse.urlencode({"text": text, "from": since, "seconds": seconds})
+        return self.get("/timeline/wait?" + query)
+
+    def events(self, since=0):
+        """The timeline as it happens (server-sent events), one dictionary each."""
+        with self._open("GET", f"/timeline/events?from={since}") as stream:
+            for line in stream:
+                if line.startswith(b"data: "):
+                    yield json.loads(line[len(b"data: "):])
 
 
 class Lab:
@@ -21,6 +65,7 @@ class Lab:
         self.eid = ready["modems"][0]["eid"]
         self.ci = ready["smdp"]["ci"]
         self.orders = ready["orders"]
+        self.control = Control(ready["control"])
 
     def activation_code(self, matching_id):
         """The activation code of an order, without the `LPA:` of the QR code."""

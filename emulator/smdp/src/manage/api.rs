@@ -125,7 +125,11 @@ fn json_of(order: &Order, address: &str) -> Value {
 
 pub(super) async fn show_document(State(manage): Shared) -> Response {
     let profiles: Vec<&str> = manage.options.catalog.keys().map(String::as_str).collect();
-    done(StatusCode::OK, document(&profiles))
+    let mut document = document(&profiles);
+    if let Some(paths) = document["paths"].as_object_mut() {
+        paths.extend(manage.extra_paths.clone());
+    }
+    done(StatusCode::OK, document)
 }
 
 pub(super) async fn list_orders(State(manage): Shared) -> Response {
@@ -446,7 +450,12 @@ pub(super) async fn events(State(manage): Shared) -> Response {
             };
         }
     });
-    let mut response = Body::new(Stream(receiver)).into_response();
+    event_stream(receiver)
+}
+
+/// A response of server-sent events: the pieces as they come, for as long as somebody sends and somebody reads.
+pub fn event_stream(pieces: mpsc::Receiver<Bytes>) -> Response {
+    let mut response = Body::new(Stream(pieces)).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

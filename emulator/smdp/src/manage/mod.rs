@@ -26,6 +26,7 @@ use tokio::task::JoinHandle;
 use crate::front::{Handle, Server, StartError};
 use crate::profile::ProfileSpec;
 
+pub use api::event_stream;
 pub use picture::{CodeError, code_as_png, code_as_svg};
 pub use watch::Watch;
 
@@ -42,10 +43,20 @@ pub struct ManageOptions {
     pub watch: Arc<Watch>,
 }
 
+/// Calls beside those of the SM-DP+, at the same address and for the same token: what a lab adds to its server.
+#[derive(Default)]
+pub struct Extra {
+    /// The routes.
+    pub router: Router,
+    /// What the document says about them: the members of `paths` in OpenAPI.
+    pub paths: serde_json::Map<String, Value>,
+}
+
 /// What the handlers share.
 struct Manage {
     server: Handle,
     options: ManageOptions,
+    extra_paths: serde_json::Map<String, Value>,
 }
 
 /// A management API that runs. It stops when it is dropped.
@@ -69,6 +80,16 @@ impl Drop for ManageServer {
 impl ManageServer {
     /// Serves the management API of a server. Has to be called inside a tokio runtime with I/O and time.
     pub fn start(listener: TcpListener, server: &Server, options: ManageOptions) -> Result<Self, StartError> {
+        ManageServer::start_with(listener, server, options, Extra::default())
+    }
+
+    /// The same with more calls.
+    pub fn start_with(
+        listener: TcpListener,
+        server: &Server,
+        options: ManageOptions,
+        extra: Extra,
+    ) -> Result<Self, StartError> {
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| StartError::NoRuntime)?;
         let address = listener.local_addr()?;
         // SGP.22 knows nothing of this: what it can do is for this machine only.
@@ -78,7 +99,8 @@ impl ManageServer {
         }
         listener.set_nonblocking(true)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        let router = router(Arc::new(Manage { server: server.handle(), options }));
+        let router =
+            router(Arc::new(Manage { server: server.handle(), options, extra_paths: extra.paths }), extra.router);
         let task = runtime.spawn(async move {
             // It serves until it is dropped; single connections that fail do not end it.
             let _ = axum::serve(listener, router).await;
@@ -92,7 +114,7 @@ impl ManageServer {
     }
 }
 
-fn router(manage: Arc<Manage>) -> Router {
+fn router(manage: Arc<Manage>, extra: Router) -> Router {
     Router::new()
         .route("/openapi.json", get(api::show_document))
         .route("/orders", get(api::list_orders).post(api::add_order))
@@ -108,12 +130,13 @@ fn router(manage: Arc<Manage>) -> Router {
         .route("/faults", get(api::list_faults).post(api::add_fault).put(api::set_faults).delete(api::clear_faults))
         .route("/events", get(api::events))
         .route("/metrics", get(api::metrics))
+        .with_state(manage.clone())
+        .merge(extra)
         .fallback(async || refusal(StatusCode::NOT_FOUND, "there is no such path; see /openapi.json"))
         .method_not_allowed_fallback(async || {
             refusal(StatusCode::METHOD_NOT_ALLOWED, "this path has other methods; see /openapi.json")
         })
-        .layer(middleware::from_fn_with_state(manage.clone(), guard))
-        .with_state(manage)
+        .layer(middleware::from_fn_with_state(manage, guard))
 }
 
 /// Nobody without the token gets anything.
@@ -133,11 +156,12 @@ async fn guard(State(manage): State<Arc<Manage>>, request: Request, next: Next) 
 }
 
 /// A refusal, as JSON.
-fn refusal(status: StatusCode, message: &str) -> Response {
+pub fn refusal(status: StatusCode, message: &str) -> Response {
     (status, axum::Json(json!({ "error": message }))).into_response()
 }
 
-fn done(status: StatusCode, value: Value) -> Response {
+/// What came of a call, as JSON.
+pub fn done(status: StatusCode, value: Value) -> Response {
     (status, axum::Json(value)).into_response()
 }
 

@@ -3,16 +3,23 @@
 //! The server runs in a process of its own, so that its processor time can be told from that of the cards, which do
 //! real cryptography in this process. Beside it, in the same run, the bare cost of the server's cryptography.
 
-use std::io::{BufRead, BufReader, Write as _};
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use openssl::error::ErrorStack;
+use openssl::ssl::{ErrorCode, Ssl, SslAcceptor, SslConnector, SslMethod, SslStream, SslVerifyMode, SslVersion};
+use openssl::x509::X509;
 use pki::{Pki, PkiSpec};
 use rsp::ActivationCode;
+use rsp::bpp::{SecureChannel, SessionKeys, TAG_SEGMENT_PROFILE};
 use rsp::crypto::{Curve, PrivateKey, PublicKey, SystemRandom};
 use serde_json::Value;
 
@@ -92,20 +99,22 @@ impl Running {
         Ok(Running { child, address })
     }
 
-    /// The processor time that the server has used (proc(5): fields 14 and 15 of `stat`, in ticks).
-    fn processor_time(&self) -> Result<Duration, Abort> {
+    /// The processor time that the server has used, of its own and the kernel's for it (proc(5): fields 14 and 15 of
+    /// `stat`, in ticks).
+    fn processor_time(&self) -> Result<[Duration; 2], Abort> {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).map_err(lab)?;
         let fields = stat.rsplit_once(')').map(|(_, rest)| rest).unwrap_or_default();
-        let ticks: u64 = fields.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
+        let mut ticks = fields.split_whitespace().skip(11).map(|field| field.parse::<u64>().unwrap_or_default());
         // USER_HZ is 100 wherever this runs.
-        Ok(Duration::from_millis(ticks * 10))
+        Ok([(); 2].map(|()| Duration::from_millis(ticks.next().unwrap_or_default() * 10)))
     }
 }
 
 /// What many downloads have come to.
 struct Load {
     wall: Duration,
-    server: Duration,
+    /// Of the server, and of the kernel for it.
+    server: [Duration; 2],
     /// Each request but the first of a download, which has the TLS handshake in it.
     requests: Vec<Duration>,
     downloads: Vec<Duration>,
@@ -165,7 +174,9 @@ fn load(
     if let Some(failed) = failed {
         return Err(Abort::lab(format!("a download has failed: {failed}")));
     }
-    Ok(Load { wall, server: server.processor_time()?.saturating_sub(before), requests, downloads })
+    let after = server.processor_time()?;
+    let server = [0, 1].map(|part| after[part].saturating_sub(before[part]));
+    Ok(Load { wall, server, requests, downloads })
 }
 
 fn percentile(times: &[Duration], share: f64) -> Duration {
@@ -184,32 +195,130 @@ fn spread(times: &[Duration]) -> String {
     format!("{} median, {} at 95 %, {} at 99 %, {} at most", at(0.5), at(0.95), at(0.99), at(1.0))
 }
 
-/// The server's cryptography of one download and nothing else, as the median of several (SGP.22 §3.0.1, §3.1.3, and
-/// the TLS handshake).
-fn bare_cryptography(curve: Curve) -> Result<Duration, rsp::crypto::CryptoError> {
-    let key = PrivateKey::generate(curve, &mut SystemRandom)?;
-    let message = [0x5A; 300];
-    let signature = key.sign(&[&message])?;
-    let mut times = Vec::new();
-    for _ in 0..50 {
-        let began = Instant::now();
-        // CERT.EUM, CERT.EUICC, euiccSignature1, euiccSignature2, the installation result.
-        for _ in 0..5 {
-            key.public().verify(&[&message], &signature);
+/// The server's cryptography of one download and nothing else, in this process, as medians.
+struct Bare {
+    functions: Duration,
+    handshake: Duration,
+}
+
+impl Bare {
+    fn measure(pki: &Pki, curve: Curve) -> Result<Self, Abort> {
+        let key = PrivateKey::generate(curve, &mut SystemRandom).map_err(lab)?;
+        let message = [0x5A; 300];
+        let signature = key.sign(&[&message]).map_err(lab)?;
+        let mut functions = Vec::new();
+        let mut handshakes = Vec::new();
+        let tls = pki.tls(curve).map_err(lab)?;
+        let (acceptor, connector) = tls_ends(tls).map_err(lab)?;
+        for _ in 0..50 {
+            functions.push(functions_once(&key, &message, &signature).map_err(lab)?);
+            handshakes.push(handshake_once(&acceptor, &connector)?);
         }
-        // serverSignature1, smdpSignature2, smdpSign; TLS.
-        for _ in 0..4 {
-            key.sign(&[&message])?;
-        }
-        // The one-time key of the package and that of TLS, and the agreements.
-        for _ in 0..2 {
-            let one_time = PrivateKey::generate(curve, &mut SystemRandom)?;
-            let peer = PublicKey::from_point(curve, &key.public().point())?;
-            one_time.agree(&peer)?;
-        }
-        times.push(began.elapsed());
+        Ok(Bare { functions: percentile(&functions, 0.5), handshake: percentile(&handshakes, 0.5) })
     }
-    Ok(percentile(&times, 0.5))
+
+    fn total(&self) -> Duration {
+        self.functions + self.handshake
+    }
+}
+
+/// What SGP.22 asks of the server in its functions (§3.0.1, §3.1.3, §5.6).
+fn functions_once(key: &PrivateKey, message: &[u8], signature: &[u8]) -> Result<Duration, rsp::crypto::CryptoError> {
+    let curve = key.curve();
+    let began = Instant::now();
+    // CERT.EUM, CERT.EUICC and euiccSignature1; euiccSignature2; the ProfileInstallationResult; and of the
+    // notification that the profile asks for at its installation CERT.EUM, CERT.EUICC and the signature.
+    for _ in 0..8 {
+        key.public().verify(&[message], signature);
+    }
+    // serverSignature1, smdpSignature2, smdpSign.
+    for _ in 0..3 {
+        key.sign(&[message])?;
+    }
+    // The one-time key of the package, the agreement, and the segments of a package of the usual size.
+    let one_time = PrivateKey::generate(curve, &mut SystemRandom)?;
+    let peer = PublicKey::from_point(curve, &key.public().point())?;
+    one_time.agree(&peer)?;
+    let mut channel = SecureChannel::new(SessionKeys::random(&mut SystemRandom));
+    for _ in 0..3 {
+        channel.encrypt(TAG_SEGMENT_PROFILE, &[0x5A; 900])?;
+    }
+    Ok(began.elapsed())
+}
+
+/// The two ends of TLS without a network, as OpenSSL makes them.
+fn tls_ends(tls: &pki::Identity) -> Result<(SslAcceptor, SslConnector), ErrorStack> {
+    let mut acceptor = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server())?;
+    acceptor.set_certificate(&*X509::from_der(tls.certificate.der())?)?;
+    acceptor.set_private_key(tls.key.as_pkey())?;
+    acceptor.set_num_tickets(0)?;
+    let group = if tls.certificate.curve() == Curve::P256 { "P-256" } else { "brainpoolP256r1" };
+    acceptor.set_groups_list(group)?;
+    let mut connector = SslConnector::builder(SslMethod::tls_client())?;
+    connector.set_groups_list(group)?;
+    // What a client does is not measured.
+    connector.set_verify(SslVerifyMode::NONE);
+    if tls.certificate.curve() == Curve::BrainpoolP256r1 {
+        connector.set_max_proto_version(Some(SslVersion::TLS1_2))?;
+    }
+    Ok((acceptor.build(), connector.build()))
+}
+
+/// The server's part of a handshake in memory.
+fn handshake_once(acceptor: &SslAcceptor, connector: &SslConnector) -> Result<Duration, Abort> {
+    let (near, far) = Pipe::pair();
+    let mut began = Instant::now();
+    let ssl = Ssl::new(acceptor.context()).map_err(lab)?;
+    let mut server = SslStream::new(ssl, near).map_err(lab)?;
+    let mut took = began.elapsed();
+    let ssl = connector.configure().and_then(|configured| configured.into_ssl("localhost")).map_err(lab)?;
+    let mut client = SslStream::new(ssl, far).map_err(lab)?;
+    let done = |step: Result<(), openssl::ssl::Error>| match step {
+        Ok(()) => Ok(true),
+        Err(error) if error.code() == ErrorCode::WANT_READ => Ok(false),
+        Err(error) => Err(lab(error)),
+    };
+    loop {
+        let client_done = done(client.connect())?;
+        began = Instant::now();
+        let server_done = done(server.accept())?;
+        took += began.elapsed();
+        if client_done && server_done {
+            return Ok(took);
+        }
+    }
+}
+
+/// One end of a connection in memory.
+struct Pipe {
+    incoming: Rc<RefCell<VecDeque<u8>>>,
+    outgoing: Rc<RefCell<VecDeque<u8>>>,
+}
+
+impl Pipe {
+    fn pair() -> (Self, Self) {
+        let (there, back) = <(Rc<RefCell<VecDeque<u8>>>, Rc<RefCell<VecDeque<u8>>>)>::default();
+        (Pipe { incoming: there.clone(), outgoing: back.clone() }, Pipe { incoming: back, outgoing: there })
+    }
+}
+
+impl Read for Pipe {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.incoming.borrow_mut().read(buffer) {
+            Ok(0) => Err(io::ErrorKind::WouldBlock.into()),
+            other => other,
+        }
+    }
+}
+
+impl Write for Pipe {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.outgoing.borrow_mut().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Runs the benchmark.
@@ -234,24 +343,29 @@ pub(crate) fn run(args: &SmdpBenchArgs) -> Result<u8, Abort> {
     load(&server, &devices, args.jobs, 0, warm_up, None)?;
 
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    let bare = bare_cryptography(args.curve).map_err(lab)?;
+    let bare = Bare::measure(&pki, args.curve)?;
     let full = load(&server, &devices, args.jobs, warm_up, args.downloads, None)?;
-    let per_download = full.server.div_f64(f64::from(args.downloads));
+    let [own, kernel] = full.server.map(|time| time.div_f64(f64::from(args.downloads)));
+    let per_download = own + kernel;
     say(format!(
         "{} downloads, {} cards at the same time, {}{}, {processors} processors\n\n\
          all of it on this machine      {:.0} downloads per second (cards and LPAs have their share)\n\
-         server, processor time         {} per download\n\
+         server, processor time         {} per download, {} of it in the kernel\n\
          two processors for the server  {:.0} downloads per second\n\
-         bare cryptography beside it    {} per download; the server takes {:.2} times as much\n",
+         bare cryptography beside it    {} per download ({} for SGP.22, {} for a TLS handshake in memory)\n\
+         the server takes               {:.2} times as much\n",
         args.downloads,
         args.jobs,
         args.curve,
         if args.state { ", orders in a file" } else { "" },
         f64::from(args.downloads) / full.wall.as_secs_f64(),
         milliseconds(per_download),
+        milliseconds(kernel),
         2.0 / per_download.as_secs_f64(),
-        milliseconds(bare),
-        per_download.as_secs_f64() / bare.as_secs_f64(),
+        milliseconds(bare.total()),
+        milliseconds(bare.functions),
+        milliseconds(bare.handshake),
+        per_download.as_secs_f64() / bare.total().as_secs_f64(),
     ));
     let paced = load(&server, &devices, args.jobs, warm_up + args.downloads, args.downloads, Some(args.rate))?;
     say(format!(

@@ -12,12 +12,16 @@
 //! kept by [`Smdp::drain_changes`], and what is to be sent to others by [`Smdp::drain_outgoing`].
 
 pub(crate) mod auth;
+mod authenticate;
+mod cancel;
 mod config;
 pub mod es2;
 mod events;
+pub(crate) mod known;
 mod messages;
 mod notifications;
 mod outgoing;
+mod package;
 mod record;
 pub mod work;
 
@@ -26,16 +30,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use rsp::cert::Certificate;
-use rsp::crypto::{PublicKey, Random, equal_in_constant_time, hash_confirmation_code};
-use rsp::es10::download::{CancelSessionReason, SmdpSigned2};
-use rsp::saip::Service;
+use rsp::crypto::{PublicKey, Random};
 use rsp::{Eid, Iccid, TransactionId};
 
 use crate::order::{Order, OrderError, OrderId, OrderSpec, OrderState, Orders};
 use crate::status::{Status, StatusError};
-use auth::{Authenticator, Capabilities, Facts, Issuer, Part, VerifiedCard, unknown_transaction};
+use auth::{Authenticator, Issuer, Part, unknown_transaction};
 use record::Changes;
-use work::{BindJob, Done, Drawn, Finished, Job, Ready, Step, VerifiedCancel, VerifiedDownload, is_on};
+use work::{Done, Finished, Job, Step};
 
 pub use config::{ConfigError, Credentials, Identity, ProfileType, SmdpConfig};
 pub use events::{Notified, SmdpEvent, SmdpEventKind};
@@ -145,6 +147,7 @@ impl Smdp {
             aliases: config.aliases.clone(),
             svn: config.svn,
             issuers: config.credentials.iter().map(issuer).collect(),
+            known: known::Known::default(),
         };
         Ok(Smdp {
             config: Arc::new(config),
@@ -494,330 +497,6 @@ impl Smdp {
         }
         result
     }
-
-    fn begin_authenticate_client(
-        &mut self,
-        transaction_id: TransactionId,
-        response: Vec<u8>,
-        now: i64,
-    ) -> Result<Job, StatusError> {
-        let session = self.session(&transaction_id, now)?;
-        if !matches!(session.stage, Stage::Opened) {
-            return Err(unknown_transaction(&transaction_id));
-        }
-        session.stage = Stage::Busy { order: None };
-        let facts = Facts {
-            transaction_id,
-            euicc_ci: session.euicc_ci,
-            address: session.address.clone(),
-            server_challenge: session.server_challenge,
-        };
-        Ok(Job::VerifyCard { server: self.server.clone(), facts, response, now })
-    }
-
-    /// The card has proved itself: which order is it to have?
-    fn offer(&mut self, transaction_id: &TransactionId, card: VerifiedCard, now: i64) -> Result<Job, StatusError> {
-        let session = self.sessions.get_mut(transaction_id).ok_or_else(|| unknown_transaction(transaction_id))?;
-        let eid = card.eid;
-        session.euicc = Some((eid, card.euicc));
-        let (credentials, opened) = (session.credentials, session.opened);
-        self.authenticated.push_back((opened, transaction_id.clone()));
-        self.tell(now, SmdpEventKind::EuiccAuthenticated { transaction_id: transaction_id.clone(), eid });
-
-        let found = self.find_order(&card.matching_id, eid, now);
-        let found = match found {
-            // What the card cannot take is told before its order counts a try (SGP.22 §3.1.3 step 5).
-            Ok(order) => {
-                let (id, eligible) = (order.id, self.config.eligibility.then(|| eligible(order, &card.capabilities)));
-                self.progress(id, Some(eid), Point::Eligibility, eligible.clone().unwrap_or(Ok(())), None, now);
-                eligible.unwrap_or(Ok(())).map(|()| id)
-            }
-            Err(status) => {
-                if let Some(id) = self.orders.by_matching_id(&card.matching_id).map(Order::id) {
-                    self.progress(id, Some(eid), Point::Eligibility, Err(status.clone()), None, now);
-                }
-                Err(status)
-            }
-        };
-        let id = found?;
-        let curve = self.config.credentials[credentials].pb.certificate.curve();
-        let order = self.orders.get_mut(id).ok_or_else(|| unknown_transaction(transaction_id))?;
-        order.attempts += 1;
-        // SGP.22 §3.1.3 step 2: a card that still has the one-time key of an earlier try is asked to use it again.
-        let bound = order.bound.as_ref().filter(|bound| bound.eid == eid && is_on(curve, &bound.euicc_otpk));
-        let bpp_euicc_otpk = bound.map(|bound| bound.euicc_otpk);
-        let cc_required = order.needs_confirmation_code();
-        let profile_metadata = order.profile().metadata(&self.config.address).encode();
-        self.changed(id, false);
-        if let Some(session) = self.sessions.get_mut(transaction_id) {
-            session.stage = Stage::Busy { order: Some(id) };
-        }
-        Ok(Job::Offer {
-            config: self.config.clone(),
-            credentials,
-            transaction_id: transaction_id.clone(),
-            order: id,
-            smdp_signed2: SmdpSigned2 { transaction_id: transaction_id.clone(), cc_required, bpp_euicc_otpk }.encode(),
-            euicc_signature1: card.euicc_signature1,
-            profile_metadata,
-        })
-    }
-
-    fn offered(
-        &mut self,
-        transaction_id: TransactionId,
-        order: OrderId,
-        profile_metadata: Vec<u8>,
-        smdp_signed2: Vec<u8>,
-        smdp_signature2: Vec<u8>,
-    ) -> Result<Answer, StatusError> {
-        let session = self.sessions.get_mut(&transaction_id).ok_or_else(|| unknown_transaction(&transaction_id))?;
-        session.stage = Stage::Authenticated { order, smdp_signature2: smdp_signature2.clone() };
-        let smdp_certificate = self.config.credentials[session.credentials].pb.certificate.der().to_vec();
-        Ok(Answer::AuthenticateClient(AuthenticateClientOk {
-            transaction_id,
-            profile_metadata,
-            smdp_signed2,
-            smdp_signature2,
-            smdp_certificate,
-        }))
-    }
-
-    /// The order that a card asks for, if it may have it now (SGP.22 §5.6.3).
-    fn find_order(&self, matching_id: &str, eid: Eid, now: i64) -> Result<&Order, StatusError> {
-        let order = if matching_id.is_empty() {
-            // SGP.23 §4.3.14.2.2, sequence 14: without a matching id it is the EID that is unknown.
-            self.orders.default_for(eid).ok_or_else(|| Status::EidMismatch.with(format!("nothing waits for {eid}")))?
-        } else {
-            let order = self.orders.by_matching_id(matching_id);
-            order.ok_or_else(|| Status::MatchingIdRefused.with(format!("no order has matching id {matching_id:?}")))?
-        };
-        // An order for any card is for the one that has fetched its package, from then on.
-        let expected = order.eid().or(order.bound.as_ref().map(|bound| bound.eid));
-        if let Some(expected) = expected.filter(|expected| *expected != eid) {
-            return Err(Status::EidMismatch.with(format!("the order is for {expected}, this is {eid}")));
-        }
-        match order.state {
-            OrderState::Released | OrderState::Downloaded => {}
-            OrderState::Available | OrderState::Allocated | OrderState::Linked | OrderState::Confirmed => {
-                return Err(Status::NotReleased.with(format!("the order is {}", order.state)));
-            }
-            OrderState::Installed | OrderState::Error | OrderState::Unavailable => {
-                let message = format!("the order with matching id {matching_id:?} is {}", order.state);
-                return Err(Status::MatchingIdRefused.with(message));
-            }
-        }
-        if order.spec.expires.is_some_and(|expires| now > expires) {
-            return Err(Status::OrderExpired.with("ask the operator for a new activation code"));
-        }
-        if order.spec.max_attempts.or(self.config.max_attempts).is_some_and(|most| order.attempts >= most) {
-            return Err(Status::RetriesExceeded.with(format!("it was tried {} times", order.attempts)));
-        }
-        Ok(order)
-    }
-
-    fn begin_get_bound_profile_package(
-        &mut self,
-        transaction_id: TransactionId,
-        response: Vec<u8>,
-        now: i64,
-    ) -> Result<Job, StatusError> {
-        let session = self.session(&transaction_id, now)?;
-        let Stage::Authenticated { order, smdp_signature2 } = &session.stage else {
-            return Err(unknown_transaction(&transaction_id));
-        };
-        let (order, smdp_signature2) = (*order, smdp_signature2.clone());
-        let Some((_, euicc)) = session.euicc.clone() else { return Err(unknown_transaction(&transaction_id)) };
-        session.stage = Stage::Busy { order: Some(order) };
-        Ok(Job::VerifyDownload { transaction_id, euicc, smdp_signature2, response })
-    }
-
-    /// The card has prepared itself: may it have the package, and is it bound already?
-    fn prepare_binding(
-        &mut self,
-        transaction_id: &TransactionId,
-        download: &VerifiedDownload,
-        now: i64,
-    ) -> Result<BindJob, StatusError> {
-        let session = self.sessions.get(transaction_id).ok_or_else(|| unknown_transaction(transaction_id))?;
-        let (Some((eid, _)), Stage::Busy { order: Some(order_id) }) = (&session.euicc, &session.stage) else {
-            return Err(unknown_transaction(transaction_id));
-        };
-        let (eid, order_id, credentials) = (*eid, *order_id, session.credentials);
-        if download.transaction_id != *transaction_id {
-            return Err(unknown_transaction(&download.transaction_id));
-        }
-        let code = self.check_confirmation_code(order_id, transaction_id, download.hash_cc, now);
-        self.progress(order_id, Some(eid), Point::ConfirmationCode, code.clone(), None, now);
-        code?;
-        let order = self.orders.get(order_id).ok_or_else(|| unknown_transaction(transaction_id))?;
-        self.still_there(order, eid)?;
-        let bound = order.bound.clone().filter(|bound| bound.eid == eid && bound.euicc_otpk == download.euicc_otpk);
-        if bound.is_none() && order.bound.is_some() && !self.config.rebind {
-            return Err(Status::NoRebinding.with("the eUICC has another one-time key than before"));
-        }
-        Ok(BindJob {
-            credentials,
-            transaction_id: transaction_id.clone(),
-            order: order_id,
-            eid,
-            euicc_otpk: download.euicc_otpk,
-            metadata: order.spec.profile.metadata(&self.config.address).encode(),
-            package: order.spec.profile.shared_package(),
-            bound,
-            replace_session_keys: order.spec.replace_session_keys.unwrap_or(self.config.replace_session_keys),
-            protected: order.protected.clone(),
-            random: Drawn::from(&mut *self.random),
-            config: self.config.clone(),
-        })
-    }
-
-    /// Another session may have got the order in the meantime, or somebody has moved it.
-    fn still_there(&self, order: &Order, eid: Eid) -> Result<(), StatusError> {
-        if let Some(other) = order.bound.as_ref().map(|bound| bound.eid).filter(|other| *other != eid) {
-            return Err(Status::EidMismatch.with(format!("the package has gone to {other} in the meantime")));
-        }
-        if !matches!(order.state, OrderState::Released | OrderState::Downloaded) {
-            return Err(Status::MatchingIdRefused.with(format!("the order is {} by now", order.state)));
-        }
-        Ok(())
-    }
-
-    fn deliver(
-        &mut self,
-        transaction_id: &TransactionId,
-        order_id: OrderId,
-        eid: Eid,
-        ready: Ready,
-        now: i64,
-    ) -> Result<Answer, StatusError> {
-        let session = self.sessions.get(transaction_id).ok_or_else(|| unknown_transaction(transaction_id))?;
-        let Some((_, euicc)) = &session.euicc else { return Err(unknown_transaction(transaction_id)) };
-        let key = euicc.public_key().clone();
-        let order = self.orders.get(order_id).ok_or_else(|| unknown_transaction(transaction_id))?;
-        self.still_there(order, eid)?;
-        let delivery = Delivery { order: order_id, key, iccid: order.profile().iccid(), answered: false };
-        let segments = ready.bound.segments();
-        if let Some(order) = self.orders.get_mut(order_id) {
-            order.bound = Some(ready.bound);
-            order.protected = ready.protected;
-        }
-        self.remember(transaction_id.clone(), delivery);
-        if let Some(session) = self.sessions.get_mut(transaction_id) {
-            session.stage = Stage::Delivered { order: order_id };
-        }
-        self.changed(order_id, !ready.again);
-        let transaction_id = transaction_id.clone();
-        self.tell(
-            now,
-            SmdpEventKind::PackageBound {
-                transaction_id: transaction_id.clone(),
-                order: order_id,
-                segments,
-                again: ready.again,
-            },
-        );
-        self.move_order(order_id, OrderState::Downloaded, format!("handed out to {eid}"), now);
-        self.progress(order_id, Some(eid), Point::Download, Ok(()), None, now);
-        Ok(Answer::BoundProfilePackage(BoundProfilePackageOk { transaction_id, bound_profile_package: ready.package }))
-    }
-
-    fn remember(&mut self, transaction_id: TransactionId, delivery: Delivery) {
-        if self.delivery_ages.len() == MAX_REMEMBERED
-            && let Some(oldest) = self.delivery_ages.pop_front()
-        {
-            self.deliveries.remove(&oldest);
-            if let Some(changes) = &mut self.changes {
-                changes.delivery(&oldest);
-            }
-        }
-        if let Some(changes) = &mut self.changes {
-            changes.delivery(&transaction_id);
-        }
-        self.delivery_ages.push_back(transaction_id.clone());
-        self.deliveries.insert(transaction_id, delivery);
-    }
-
-    /// SGP.22 §5.6.2: missing, wrong, and wrong too often are told apart; the last ends the order.
-    fn check_confirmation_code(
-        &mut self,
-        order_id: OrderId,
-        transaction_id: &TransactionId,
-        hash: Option<[u8; 32]>,
-        now: i64,
-    ) -> Result<(), StatusError> {
-        let most = self.config.max_wrong_codes;
-        let order = self.orders.get_mut(order_id).ok_or_else(|| unknown_transaction(transaction_id))?;
-        let Some(code) = &order.spec.confirmation_code else { return Ok(()) };
-        let Some(hash) = hash else {
-            return Err(Status::ConfirmationCodeMissing.with("the order needs a confirmation code"));
-        };
-        let expected = hash_confirmation_code(code, transaction_id.as_bytes());
-        if equal_in_constant_time(&hash, &expected) {
-            return Ok(());
-        }
-        order.wrong_codes += 1;
-        let wrong = order.wrong_codes;
-        if wrong <= most {
-            self.note(order_id, "a wrong confirmation code was given".to_owned(), now);
-            let message = format!("wrong code number {wrong}; {} more may be tried", most - wrong + 1);
-            return Err(Status::ConfirmationCodeRefused.with(message));
-        }
-        self.move_order(order_id, OrderState::Error, "too many wrong confirmation codes".to_owned(), now);
-        Err(Status::ConfirmationCodeRetries.with("ask the operator for a new activation code"))
-    }
-
-    fn begin_cancel_session(
-        &mut self,
-        transaction_id: TransactionId,
-        response: Vec<u8>,
-        now: i64,
-    ) -> Result<Job, StatusError> {
-        let session = self.session(&transaction_id, now)?;
-        // Nobody has proved to be the card of this session before authenticateClient.
-        let Some((_, euicc)) = session.euicc.clone() else { return Err(unknown_transaction(&transaction_id)) };
-        Ok(Job::VerifyCancel { transaction_id, euicc, response })
-    }
-
-    fn cancelled(
-        &mut self,
-        transaction_id: TransactionId,
-        cancel: &VerifiedCancel,
-        now: i64,
-    ) -> Result<Answer, StatusError> {
-        if cancel.transaction_id != transaction_id {
-            return Err(unknown_transaction(&cancel.transaction_id));
-        }
-        if cancel.smdp_oid != self.config.oid {
-            return Err(Status::OidMismatch.with(format!("{} is not {}", cancel.smdp_oid, self.config.oid)));
-        }
-        // Two may have come at the same time: the first one counts.
-        let session = self.sessions.remove(&transaction_id).ok_or_else(|| unknown_transaction(&transaction_id))?;
-        let order = match session.stage {
-            Stage::Authenticated { order, .. } | Stage::Delivered { order } => Some(order),
-            Stage::Busy { order } => order,
-            Stage::Opened | Stage::Refused => None,
-        };
-        self.tell(now, SmdpEventKind::SessionCancelled { transaction_id, reason: cancel.reason });
-        if let Some(order) = order {
-            self.order_cancelled(order, cancel.reason, now);
-        }
-        Ok(Answer::Cancelled)
-    }
-
-    /// SGP.22 §3.1.3.1: what is put off can be tried again, what is given up cannot.
-    fn order_cancelled(&mut self, id: OrderId, reason: CancelSessionReason, now: i64) {
-        let cause = format!("the session was cancelled: {reason}");
-        match reason {
-            CancelSessionReason::Postponed | CancelSessionReason::Timeout => self.note(id, cause, now),
-            _ => {
-                let state = self.orders.get(id).map(Order::state);
-                if matches!(state, Some(OrderState::Released | OrderState::Downloaded)) {
-                    self.move_order(id, OrderState::Error, cause, now);
-                }
-            }
-        }
-    }
 }
 
 fn session_id(text: &str) -> Result<TransactionId, StatusError> {
@@ -826,75 +505,6 @@ fn session_id(text: &str) -> Result<TransactionId, StatusError> {
 
 fn unexpected(answer: &Answer) -> StatusError {
     Status::Internal.with(format!("a function has come to the answer of another: {answer:?}"))
-}
-
-/// The eligibility check (SGP.22 §3.1.3 step 5, §4.1.2): whether card and device can take a profile, and have room.
-fn eligible(order: &Order, card: &Capabilities) -> Result<(), StatusError> {
-    let refuse = |message: String| Err(Status::NotEligible.with(message));
-    let [major, minor, _] = card.profile_version.0;
-    if let Some(version) = order.needs.version
-        && (version.0 != major || version.1 > minor)
-    {
-        let (needed, has) = (format!("{}.{}", version.0, version.1), card.profile_version);
-        return refuse(format!("the package is of version {needed}, and the eUICC takes {has}"));
-    }
-    for service in &order.needs.services {
-        if uicc_capability(*service).is_some_and(|bit| !card.uicc.has(bit)) {
-            return refuse(format!("the profile needs the service {service}, which the eUICC does not have"));
-        }
-    }
-    let rules = order.spec.profile.metadata("").profile_policy_rules.unwrap_or_default();
-    for (bit, name) in [(1, "PPR1"), (2, "PPR2")] {
-        if rules.has(bit) && card.forbidden_rules.has(bit) {
-            return refuse(format!("the profile has the rule {name}, which the eUICC forbids"));
-        }
-    }
-    for (technology, release) in &order.spec.requires {
-        let has = card.device.iter().find(|(tag, _)| tag == technology).map(|(_, version)| *version);
-        if has.is_none_or(|has| has < *release) {
-            return refuse(format!("the device does not support technology {technology:02X} of release {release}"));
-        }
-    }
-    // A lower bound: a card that has less than the package is long has not enough for certain.
-    let needed = order.spec.profile.package().len();
-    match card.free_non_volatile {
-        Some(free) if (free as usize) < needed => {
-            Err(Status::NoMemory.with(format!("the package has {needed} bytes, and the eUICC {free} to spare")))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// The bit of UICCCapability (SGP.22 §5.7.8) for a service that a package may demand; `None` where there is none.
-fn uicc_capability(service: Service) -> Option<u8> {
-    Some(match service {
-        Service::Contactless => 0,
-        Service::Usim => 1,
-        Service::Isim => 2,
-        Service::Csim => 3,
-        Service::Milenage => 4,
-        Service::Cave => 5,
-        Service::Tuak128 => 6,
-        Service::Tuak256 => 7,
-        Service::UsimTestAlgorithm => 8,
-        Service::GbaUsim => 10,
-        Service::GbaIsim => 11,
-        Service::Mbms => 12,
-        Service::Eap => 13,
-        Service::Javacard => 14,
-        Service::Multos => 15,
-        Service::MultipleUsim => 16,
-        Service::MultipleIsim => 17,
-        Service::MultipleCsim => 18,
-        Service::BerTlv => 19,
-        Service::DfLink => 20,
-        Service::CatTp => 21,
-        Service::GetIdentity => 22,
-        Service::ProfileAX25519 => 23,
-        Service::ProfileBP256 => 24,
-        Service::SuciCalculatorApi => 25,
-        Service::Unknown(_) => return None,
-    })
 }
 
 #[cfg(test)]

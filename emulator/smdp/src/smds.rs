@@ -12,6 +12,7 @@ use rsp::crypto::Random;
 use rsp::{Eid, TransactionId, Version};
 
 use crate::server::auth::{Authenticator, Facts, Issuer, Part, VerifiedCard, unknown_transaction};
+use crate::server::known::Known;
 use crate::server::work::{Done, Finished, Job, Step};
 use crate::server::{Answer, ConfigError, EventEntry, EventsOk, Identity, Request};
 use crate::status::{Status, StatusError};
@@ -138,6 +139,7 @@ impl Smds {
             aliases: config.aliases.clone(),
             svn: config.svn,
             issuers: config.credentials.iter().map(issuer).collect(),
+            known: Known::default(),
         });
         Ok(Smds { config, server, random, sessions: HashMap::new(), ages: VecDeque::new(), events: HashMap::new() })
     }

@@ -4,16 +4,14 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
-use axum::extract::{Request as HttpRequest, State};
+use axum::extract::Request as HttpRequest;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::call::Front;
 use super::es2::PeerFunction;
 use super::fault::{Action, Occasion, Sought};
-use super::listen::ClientCertificate;
 use super::{ADMIN_PROTOCOL, ADMIN_PROTOCOL_NAME, Exchange, FaultFired, Function, asn1, body, json};
 use crate::server::{Answer, Request};
 use crate::status::{Status, StatusError};
@@ -24,14 +22,6 @@ const ES11: &str = "/gsma/rsp2/es11/";
 const ASN1: &str = "/gsma/rsp2/asn1";
 /// The content type of the ASN.1 binding (SGP.22 §6.6.1).
 const ASN1_TYPE: &str = "application/x-gsma-rsp-asn1";
-
-/// The response that stands for none at all: the connection is closed instead of sending it.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct NoReply;
-
-pub(super) fn router(front: Arc<Front>) -> Router {
-    Router::new().fallback(answer).with_state(front)
-}
 
 /// What a path leads to.
 #[derive(Debug, Clone, Copy)]
@@ -101,8 +91,9 @@ impl Reply {
     }
 }
 
-/// Answers every request, whatever its path and method, so that every one is observed.
-async fn answer(State(front): State<Arc<Front>>, request: HttpRequest) -> Response {
+/// Answers every request, whatever its path and method, so that every one is observed. Without a response the
+/// connection is to be closed instead. `certificate` says whether the client has shown one that was verified.
+pub(super) async fn answer(front: Arc<Front>, certificate: bool, request: HttpRequest) -> Option<Response> {
     let (parts, body) = request.into_parts();
     let path = parts.uri.path().to_owned();
     let place = Place::of(&path, front.is_smds());
@@ -125,8 +116,7 @@ async fn answer(State(front): State<Arc<Front>>, request: HttpRequest) -> Respon
         (Some(Place::Json(function)), Ok(Ok(body))) => perform_json(&front, function, &parts.headers, &body).await,
         (Some(Place::Asn1), Ok(Ok(body))) => perform_asn1(&front, &parts.headers, &body, &mut function).await,
         (Some(Place::Peer(function)), Ok(Ok(body))) => {
-            let shown = parts.extensions.get::<ClientCertificate>().is_some_and(|shown| shown.0);
-            Some(perform_peer(&front, function, &parts.headers, shown, &body).await)
+            Some(perform_peer(&front, function, &parts.headers, certificate, &body).await)
         }
     };
     let observer = &front.options.observer;
@@ -141,14 +131,7 @@ async fn answer(State(front): State<Arc<Front>>, request: HttpRequest) -> Respon
         refused: reply.as_ref().and_then(|reply| reply.refused.clone()),
         duration: began.elapsed(),
     });
-    match reply {
-        Some(reply) => respond(reply),
-        None => {
-            let mut response = Response::default();
-            response.extensions_mut().insert(NoReply);
-            response
-        }
-    }
+    reply.map(respond)
 }
 
 fn respond(mut reply: Reply) -> Response {

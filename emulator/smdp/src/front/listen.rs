@@ -1,4 +1,4 @@
-//! Connections: TCP, TLS and HTTP/1.1 around the [`router`](super::http::router), with the faults that come before
+//! Connections: TCP, TLS and HTTP/1.1 around what [answers requests](super::http::answer), with the faults that come before
 //! there is a request.
 
 use std::io;
@@ -6,11 +6,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::body::Body;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper::service::{Service, service_fn};
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use openssl::error::ErrorStack;
 use openssl::ssl::{Ssl, SslAcceptor};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -21,7 +21,7 @@ use tokio_openssl::SslStream;
 
 use super::call::Front;
 use super::fault::{Action, Occasion, Sought, TlsFlaw};
-use super::http::{NoReply, router};
+use super::http::answer;
 use super::{Options, tls};
 use crate::server::Identity;
 
@@ -54,7 +54,6 @@ pub(super) async fn accept(
     front: Arc<Front>,
     mut closing: watch::Receiver<bool>,
 ) {
-    let router = router(front.clone());
     let acceptors = Arc::new(acceptors);
     let mut connections = JoinSet::new();
     loop {
@@ -68,7 +67,7 @@ pub(super) async fn accept(
         };
         match accepted {
             Ok((stream, _)) => {
-                let served = connection(stream, acceptors.clone(), router.clone(), front.clone(), closing.clone());
+                let served = connection(stream, acceptors.clone(), front.clone(), closing.clone());
                 connections.spawn(async move {
                     served.await;
                     drop(permit);
@@ -89,14 +88,9 @@ async fn closed(closing: &mut watch::Receiver<bool>) {
     drop(closing.wait_for(|closing| *closing).await);
 }
 
-/// Whether the client of a connection has shown a certificate that was verified.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct ClientCertificate(pub(super) bool);
-
 async fn connection(
     stream: TcpStream,
     acceptors: Arc<Acceptors>,
-    router: Router,
     front: Arc<Front>,
     mut closing: watch::Receiver<bool>,
 ) {
@@ -120,23 +114,16 @@ async fn connection(
         },
         () = closed(&mut closing) => return,
     };
-    let certificate = ClientCertificate(stream.ssl().peer_certificate().is_some());
-    let router = TowerToHyperService::new(router);
-    let service = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
-        request.extensions_mut().insert(certificate);
-        let response = router.call(request);
-        async move {
-            let Ok(response) = response.await;
-            match response.extensions().get::<NoReply>() {
-                // Without a response, hyper closes the connection.
-                Some(NoReply) => Err(io::Error::other("a fault has hung up")),
-                None => Ok(response),
-            }
-        }
+    let certificate = stream.ssl().peer_certificate().is_some();
+    let patience = front.options.patience;
+    let service = service_fn(move |request: hyper::Request<Incoming>| {
+        let answered = answer(front.clone(), certificate, request.map(Body::new));
+        // Without a response, hyper closes the connection.
+        async move { answered.await.ok_or_else(|| io::Error::other("a fault has hung up")) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(front.options.patience)
+        .header_read_timeout(patience)
         .serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
     // An error here is a client that has gone, or a fault that hangs up.

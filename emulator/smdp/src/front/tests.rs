@@ -19,6 +19,7 @@ use crate::server::{Answer, AuthenticateClientOk, BoundProfilePackageOk, Initiat
 use crate::testing::*;
 
 mod conformance;
+mod conformance_ds;
 mod fuzz;
 mod peers;
 

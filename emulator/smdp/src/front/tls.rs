@@ -1,7 +1,7 @@
 //! TLS of the HTTPS front.
 
 use openssl::error::ErrorStack;
-use openssl::ssl::{SslAcceptor, SslAcceptorBuilder, SslMethod, SslVerifyMode, SslVersion};
+use openssl::ssl::{SslAcceptor, SslAcceptorBuilder, SslMethod, SslSessionCacheMode, SslVerifyMode, SslVersion};
 use openssl::x509::X509;
 use openssl::x509::store::X509StoreBuilder;
 use rsp::cert::Certificate;
@@ -62,5 +62,6 @@ fn builder(identity: &Identity) -> Result<SslAcceptorBuilder, ErrorStack> {
     builder.set_groups_list(groups)?;
     // A download has one connection: tickets to resume it with are never used.
     builder.set_num_tickets(0)?;
+    builder.set_session_cache_mode(SslSessionCacheMode::OFF);
     Ok(builder)
 }

@@ -3,7 +3,7 @@
 //! initiateAuthentication: what the card says of itself and the address → CI and certificate are chosen, a session is
 //! opened → signed. authenticateClient: the card's response → chain, signature, session → what is known of the card.
 
-use rsp::cert::{Certificate, ChainError, verify_euicc_chain};
+use rsp::cert::{Certificate, ChainError, EuiccChain, VerifiedEum};
 use rsp::crypto::{CryptoError, Random, equal_in_constant_time};
 use rsp::es10::TAG_SIGNATURE;
 use rsp::es10::auth::{AuthenticateServerResponse, ServerSigned1};
@@ -13,6 +13,7 @@ use rsp::tlv::{NamedBits, TlvError, encode};
 use rsp::{Eid, ServerAddress, TransactionId, Version};
 
 use super::config::Identity;
+use super::known::{Key, Known};
 use super::messages::InitiateAuthenticationOk;
 use crate::status::{Status, StatusError};
 
@@ -68,6 +69,8 @@ pub(crate) struct Authenticator {
     pub(crate) aliases: Vec<String>,
     pub(crate) svn: (Version, Version),
     pub(crate) issuers: Vec<Issuer>,
+    /// Chains that were verified before.
+    pub(crate) known: Known,
 }
 
 /// A session that begins.
@@ -248,15 +251,25 @@ impl Authenticator {
                 return Err(Status::VerificationFailed.with(format!("the eUICC has refused this server: {code}")));
             }
         };
-        let eum = Certificate::parse(response.eum_certificate)
-            .map_err(|error| Status::EumInvalid.with(format!("the EUM certificate: {error}")))?;
-        let euicc = Certificate::parse(response.euicc_certificate)
-            .map_err(|error| Status::EuiccInvalid.with(format!("the eUICC certificate: {error}")))?;
-        if let Some(id) = eum.authority_key_id().filter(|id| self.issuer_under(id).is_none()) {
-            return Err(Status::CiUnknown.with(format!("the EUM certificate was signed with key {}", to_hex(id))));
-        }
+        let (eum, euicc) = (response.eum_certificate, response.euicc_certificate);
         let ci = &self.issuers[facts.euicc_ci].ci;
-        let eid = verify_euicc_chain(&euicc, &eum, ci, now).map_err(|error| chain_status(&error))?;
+        let key = Key::of(&[eum, euicc]);
+        let chain = match self.known.chain(&key).filter(|chain| chain.ci() == ci) {
+            Some(chain) => chain,
+            None => {
+                let eum = Certificate::parse(eum)
+                    .map_err(|error| Status::EumInvalid.with(format!("the EUM certificate: {error}")))?;
+                let euicc = Certificate::parse(euicc)
+                    .map_err(|error| Status::EuiccInvalid.with(format!("the eUICC certificate: {error}")))?;
+                if let Some(id) = eum.authority_key_id().filter(|id| self.issuer_under(id).is_none()) {
+                    let message = format!("the EUM certificate was signed with key {}", to_hex(id));
+                    return Err(Status::CiUnknown.with(message));
+                }
+                self.verify_chain(key, ci, eum, euicc).map_err(|error| chain_status(&error))?
+            }
+        };
+        let eid = chain.check_dates(now).map_err(|error| chain_status(&error))?;
+        let euicc = chain.euicc().clone();
         let signed = &response.euicc_signed1;
         if !euicc.public_key().verify(&[signed.raw], response.euicc_signature1) {
             return Err(Status::VerificationFailed.with("euiccSignature1 is not one of the eUICC certificate's key"));
@@ -286,15 +299,46 @@ impl Authenticator {
         other: &rsp::es10::notification::OtherSignedNotification<'_>,
         now: i64,
     ) -> Result<Eid, String> {
-        let euicc = Certificate::parse(other.euicc_certificate).map_err(|error| error.to_string())?;
-        let eum = Certificate::parse(other.eum_certificate).map_err(|error| error.to_string())?;
-        let Some(issuer) = eum.authority_key_id().and_then(|id| self.issuer_under(id)) else {
-            return Err("the CI of its EUM certificate is unknown".to_owned());
+        let key = Key::of(&[other.eum_certificate, other.euicc_certificate]);
+        let chain = match self.known.chain(&key) {
+            Some(chain) => chain,
+            None => {
+                let euicc = Certificate::parse(other.euicc_certificate).map_err(|error| error.to_string())?;
+                let eum = Certificate::parse(other.eum_certificate).map_err(|error| error.to_string())?;
+                let Some(issuer) = eum.authority_key_id().and_then(|id| self.issuer_under(id)) else {
+                    return Err("the CI of its EUM certificate is unknown".to_owned());
+                };
+                let ci = &self.issuers[issuer].ci;
+                self.verify_chain(key, ci, eum, euicc).map_err(|error| error.to_string())?
+            }
         };
-        let eid = verify_euicc_chain(&euicc, &eum, &self.issuers[issuer].ci, now).map_err(|error| error.to_string())?;
+        let eid = chain.check_dates(now).map_err(|error| error.to_string())?;
+        let euicc = chain.euicc();
         if !euicc.public_key().verify(&[other.metadata.raw], other.signature) {
             return Err("its signature is not one of its eUICC certificate's key".to_owned());
         }
         Ok(eid)
+    }
+
+    /// Verifies a chain that is not known, and remembers as much of it as is genuine.
+    fn verify_chain(
+        &self,
+        key: Key,
+        ci: &Certificate,
+        eum: Certificate,
+        euicc: Certificate,
+    ) -> Result<EuiccChain, ChainError> {
+        let eum_key = Key::of(&[eum.der()]);
+        let eum = match self.known.eum(&eum_key, ci) {
+            Some(eum) => eum,
+            None => {
+                let eum = VerifiedEum::verify(eum, ci)?;
+                self.known.remember_eum(eum_key, &eum);
+                eum
+            }
+        };
+        let chain = EuiccChain::verify(euicc, &eum)?;
+        self.known.remember_chain(key, &chain);
+        Ok(chain)
     }
 }

@@ -8,6 +8,8 @@ use rsp::es10::notification::NotificationEvent;
 use rsp::tlv::encode;
 use rsp::{Oid, Version};
 
+use rsp::es10::download::{CancelSessionReason, SmdpSigned2};
+
 use super::*;
 use crate::profile::{PackageNames, Profile, built_in_named};
 use crate::testing::*;

@@ -791,23 +791,75 @@ pub fn verify_euicc_chain(
     ci: &Certificate,
     now: i64,
 ) -> Result<Eid, ChainError> {
-    let eum_invalid = ChainError::EumInvalid;
-    ci.check_role(Role::Ci).map_err(eum_invalid)?;
-    ci.check_validity(now).map_err(eum_invalid)?;
-    eum.check_role(Role::Eum).map_err(eum_invalid)?;
-    eum.verify_signed_by(ci).map_err(eum_invalid)?;
-    let euicc_invalid = ChainError::EuiccInvalid;
-    euicc.check_role(Role::Euicc).map_err(euicc_invalid)?;
-    euicc.verify_signed_by(eum).map_err(euicc_invalid)?;
-    let eid = euicc.eid().map_err(euicc_invalid)?;
-    check_permitted(euicc, eid, eum)?;
+    let eum = VerifiedEum::verify(eum.clone(), ci)?;
+    EuiccChain::verify(euicc.clone(), &eum)?.check_dates(now)
+}
 
-    let dated = |error: CertError, expired: fn(CertError) -> ChainError, invalid: fn(CertError) -> ChainError| {
-        if error.is_expired() { expired(error) } else { invalid(error) }
-    };
-    eum.check_validity(now).map_err(|error| dated(error, ChainError::EumExpired, ChainError::EumInvalid))?;
-    euicc.check_validity(now).map_err(|error| dated(error, ChainError::EuiccExpired, ChainError::EuiccInvalid))?;
-    Ok(eid)
+/// The certificate of an EUM whose role and signature were verified under a CI. Its dates were not: they are looked
+/// at whenever it is used.
+#[derive(Debug, Clone)]
+pub struct VerifiedEum {
+    ci: Certificate,
+    eum: Certificate,
+}
+
+impl VerifiedEum {
+    /// Verifies all but the dates.
+    pub fn verify(eum: Certificate, ci: &Certificate) -> Result<Self, ChainError> {
+        let invalid = ChainError::EumInvalid;
+        ci.check_role(Role::Ci).map_err(invalid)?;
+        eum.check_role(Role::Eum).map_err(invalid)?;
+        eum.verify_signed_by(ci).map_err(invalid)?;
+        Ok(VerifiedEum { ci: ci.clone(), eum })
+    }
+
+    /// The CI that it was verified under.
+    pub fn ci(&self) -> &Certificate {
+        &self.ci
+    }
+}
+
+/// The chain of an eUICC whose rules and signatures were verified once. Its dates are looked at whenever it is used.
+#[derive(Debug, Clone)]
+pub struct EuiccChain {
+    eum: VerifiedEum,
+    euicc: Certificate,
+    eid: Eid,
+}
+
+impl EuiccChain {
+    /// Verifies all but the dates: the eUICC's role, that its EUM has signed it, and that it may.
+    pub fn verify(euicc: Certificate, eum: &VerifiedEum) -> Result<Self, ChainError> {
+        let invalid = ChainError::EuiccInvalid;
+        euicc.check_role(Role::Euicc).map_err(invalid)?;
+        euicc.verify_signed_by(&eum.eum).map_err(invalid)?;
+        let eid = euicc.eid().map_err(invalid)?;
+        check_permitted(&euicc, eid, &eum.eum)?;
+        Ok(EuiccChain { eum: eum.clone(), euicc, eid })
+    }
+
+    /// The CI that it was verified under.
+    pub fn ci(&self) -> &Certificate {
+        &self.eum.ci
+    }
+
+    /// The eUICC's certificate.
+    pub fn euicc(&self) -> &Certificate {
+        &self.euicc
+    }
+
+    /// The EID, if the chain is valid now.
+    pub fn check_dates(&self, now: i64) -> Result<Eid, ChainError> {
+        let dated = |error: CertError, expired: fn(CertError) -> ChainError, invalid: fn(CertError) -> ChainError| {
+            if error.is_expired() { expired(error) } else { invalid(error) }
+        };
+        let VerifiedEum { ci, eum } = &self.eum;
+        ci.check_validity(now).map_err(ChainError::EumInvalid)?;
+        eum.check_validity(now).map_err(|error| dated(error, ChainError::EumExpired, ChainError::EumInvalid))?;
+        let invalid = |error| dated(error, ChainError::EuiccExpired, ChainError::EuiccInvalid);
+        self.euicc.check_validity(now).map_err(invalid)?;
+        Ok(self.eid)
+    }
 }
 
 /// SGP.22 §4.5.2.1.0.2: the EUM signs for its organization and for EIDs with its EINs only.

@@ -15,14 +15,14 @@ use rsp::{Eid, Oid, TransactionId, Version};
 use super::*;
 use crate::order::OrderSpec;
 use crate::profile::{PolicyRule, Profile, built_in_named};
-use crate::server::{EventEntry, SmdpConfig};
-use crate::smds::{DsCredentials, RegisterEvent, SmdsConfig};
+use crate::server::SmdpConfig;
+use crate::status::Status;
 
 const SGP26: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data/sgp26");
 const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/CONFORMANCE.md");
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Binding {
+pub(super) enum Binding {
     Json,
     Asn1,
 }
@@ -50,33 +50,17 @@ struct World {
 }
 
 /// What a refused call has come to: `8.2.6/3.8` in JSON, a number in ASN.1.
-type Called<T> = Result<T, String>;
+pub(super) type Called<T> = Result<T, String>;
 
-fn b64(bytes: &[u8]) -> Value {
+pub(super) fn b64(bytes: &[u8]) -> Value {
     json!(BASE64_STANDARD.encode(bytes))
 }
 
-impl World {
-    fn new(curve: Curve, binding: Binding, change: impl FnOnce(&mut SmdpConfig), orders: Vec<OrderSpec>) -> Self {
-        let pki = test_pki();
-        let mut config = config(pki);
-        change(&mut config);
-        let mut smdp = Smdp::new(config, Box::new(SeededRandom::new(7, "smdp"))).unwrap();
-        for order in orders {
-            smdp.add_order(order, NOW).unwrap();
-        }
-        let hosts = ["localhost".to_owned()];
-        let tls = pki.issue_tls(curve, &hosts, &mut SeededRandom::new(8, "tls"), NOW - 1000).unwrap();
-        let lab = Lab::serving(curve, smdp, &identity(&tls), |_| {});
-        let stream =
-            connector(pki.ci(curve).unwrap(), SslVersion::TLS1_3).build().connect("localhost", lab.tcp()).unwrap();
-        let card = Card::with(pki.euicc(curve, &eid()).unwrap().clone());
-        World { lab, client: Client { stream }, card, curve, binding, address: ADDRESS.to_owned() }
-    }
-
+impl Client {
     /// A call in the JSON binding.
-    fn json(&mut self, function: &str, body: Value) -> Called<Value> {
-        let reply = self.client.call(function, body);
+    pub(super) fn json(&mut self, path: &str, body: Value) -> Called<Value> {
+        let headers = "X-Admin-Protocol: gsma/rsp/v2.5.0\r\nContent-Type: application/json\r\n";
+        let reply = self.post_with(path, headers, body.to_string().as_bytes()).unwrap();
         if reply.status == 204 {
             return Ok(Value::Null);
         }
@@ -88,10 +72,10 @@ impl World {
     }
 
     /// A call in the ASN.1 binding: the content of the response's `A0`.
-    fn asn1(&mut self, tag: u32, answer_tag: u32, body: &[u8]) -> Called<Vec<u8>> {
+    pub(super) fn asn1(&mut self, tag: u32, answer_tag: u32, body: &[u8]) -> Called<Vec<u8>> {
         let body = Writer::new().nested(0xA2, |w| w.nested(tag, |w| w.raw(body))).into_vec();
         let headers = "X-Admin-Protocol: gsma/rsp/v2.5.0\r\nContent-Type: application/x-gsma-rsp-asn1\r\n";
-        let reply = self.client.post_with("/gsma/rsp2/asn1", headers, &body).unwrap();
+        let reply = self.post_with("/gsma/rsp2/asn1", headers, &body).unwrap();
         if reply.status == 204 {
             return Ok(Vec::new());
         }
@@ -109,11 +93,18 @@ impl World {
         }
     }
 
-    fn initiate(&mut self) -> Called<InitiateAuthenticationOk> {
-        let (challenge, info, address) = (self.card.challenge, self.card.info1(), self.address.clone());
-        if self.binding == Binding::Json {
+    /// initiateAuthentication in one binding, in JSON under this path.
+    pub(super) fn initiate_at(
+        &mut self,
+        binding: Binding,
+        path: &str,
+        card: &Card,
+        address: &str,
+    ) -> Called<InitiateAuthenticationOk> {
+        let (challenge, info) = (card.challenge, card.info1());
+        if binding == Binding::Json {
             let reply = self.json(
-                "initiateAuthentication",
+                &format!("{path}initiateAuthentication"),
                 json!({ "euiccChallenge": b64(&challenge), "euiccInfo1": b64(&info), "smdpAddress": address }),
             )?;
             let binary = |name: &str| BASE64_STANDARD.decode(reply[name].as_str().unwrap()).unwrap();
@@ -136,6 +127,37 @@ impl World {
             euicc_ci_pkid_to_be_used: next(0x04),
             server_certificate: next(0x30),
         })
+    }
+}
+
+impl World {
+    fn new(curve: Curve, binding: Binding, change: impl FnOnce(&mut SmdpConfig), orders: Vec<OrderSpec>) -> Self {
+        let pki = test_pki();
+        let mut config = config(pki);
+        change(&mut config);
+        let mut smdp = Smdp::new(config, Box::new(SeededRandom::new(7, "smdp"))).unwrap();
+        for order in orders {
+            smdp.add_order(order, NOW).unwrap();
+        }
+        let hosts = ["localhost".to_owned()];
+        let tls = pki.issue_tls(curve, &hosts, &mut SeededRandom::new(8, "tls"), NOW - 1000).unwrap();
+        let lab = Lab::serving(curve, smdp, &identity(&tls), |_| {});
+        let stream =
+            connector(pki.ci(curve).unwrap(), SslVersion::TLS1_3).build().connect("localhost", lab.tcp()).unwrap();
+        let card = Card::with(pki.euicc(curve, &eid()).unwrap().clone());
+        World { lab, client: Client { stream }, card, curve, binding, address: ADDRESS.to_owned() }
+    }
+
+    fn json(&mut self, function: &str, body: Value) -> Called<Value> {
+        self.client.json(&format!("/gsma/rsp2/es9plus/{function}"), body)
+    }
+
+    fn asn1(&mut self, tag: u32, answer_tag: u32, body: &[u8]) -> Called<Vec<u8>> {
+        self.client.asn1(tag, answer_tag, body)
+    }
+
+    fn initiate(&mut self) -> Called<InitiateAuthenticationOk> {
+        self.client.initiate_at(self.binding, "/gsma/rsp2/es9plus/", &self.card, &self.address)
     }
 
     fn client_call(&mut self, id: &TransactionId, response: &[u8]) -> Called<AuthenticateClientOk> {
@@ -280,20 +302,29 @@ fn card_under(
     change_eum: impl FnOnce(CertificateSpec) -> CertificateSpec,
     change_euicc: impl FnOnce(CertificateSpec) -> CertificateSpec,
 ) -> Card {
-    let curve = world.curve;
+    broken_card(test_pki(), world.curve, change_eum, change_euicc)
+}
+
+/// The same in any PKI.
+pub(super) fn broken_card(
+    pki: &Pki,
+    curve: Curve,
+    change_eum: impl FnOnce(CertificateSpec) -> CertificateSpec,
+    change_euicc: impl FnOnce(CertificateSpec) -> CertificateSpec,
+) -> Card {
     let mut random = SeededRandom::new(11, "broken");
     let key = || PrivateKey::generate(curve, &mut SeededRandom::new(12, "key")).unwrap();
-    let good = test_pki().euicc(curve, &eid()).unwrap();
+    let good = pki.euicc(curve, &eid()).unwrap();
     let organization = good.euicc.certificate.organization().unwrap().to_owned();
     let eum = change_eum(CertificateSpec::eum(&organization, "89049032", &Oid::parse("2.999.5").unwrap(), NOW - 1000));
-    let ci = test_pki().ci_identity(curve).unwrap();
+    let ci = pki.ci_identity(curve).unwrap();
     let eum = eum.issue(&ci, key(), &mut random).unwrap();
     let euicc = change_euicc(CertificateSpec::euicc(&organization, &eid(), NOW - 1000));
     let euicc = euicc.issue(&eum, key(), &mut random).unwrap();
     Card::with(EuiccCredentials { eum: eum.certificate, euicc, ..good.clone() })
 }
 
-fn same(spec: CertificateSpec) -> CertificateSpec {
+pub(super) fn same(spec: CertificateSpec) -> CertificateSpec {
     spec
 }
 
@@ -309,7 +340,7 @@ fn signed2(card: &Card, client: &AuthenticateClientOk, transaction_id: &Transact
     PrepareDownloadResponse::encode_ok(&signed, &card.sign(&[&signed, after]))
 }
 
-fn other_id() -> TransactionId {
+pub(super) fn other_id() -> TransactionId {
     TransactionId::from_bytes(&[5; 16]).unwrap()
 }
 
@@ -806,146 +837,6 @@ fn conformance_in_asn1_on_brainpool() {
     run_all(Curve::BrainpoolP256r1, Binding::Asn1);
 }
 
-/// An SM-DS and a client of it.
-struct DsWorld {
-    server: SmdsServer,
-    stream: Client,
-    card: Card,
-    _runtime: tokio::runtime::Runtime,
-}
-
-impl DsWorld {
-    fn new(curve: Curve) -> Self {
-        // SGP.26 as it is published for SM-DP+ has no SM-DS: the lab's own PKI has one.
-        let pki = super::pki();
-        let smds = pki.smds(curve).unwrap();
-        let own = DsCredentials { ci: pki.ci(curve).unwrap().clone(), auth: identity(&smds.auth) };
-        let config = SmdsConfig::new("smds.example.com", vec![own]);
-        let smds = Smds::new(config, Box::new(SeededRandom::new(7, "smds"))).unwrap();
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let options = Options { clock: Arc::new(|| NOW), ..Options::default() };
-        let tls = identity(pki.smds_tls(curve).unwrap());
-        let server = {
-            let _entered = runtime.enter();
-            SmdsServer::start(listener, Arc::new(Mutex::new(smds)), &tls, options).unwrap()
-        };
-        let stream = connector(pki.ci(curve).unwrap(), SslVersion::TLS1_3)
-            .build()
-            .connect("localhost", StdStream::connect(server.address()).unwrap())
-            .unwrap();
-        DsWorld { server, stream: Client { stream }, card: Card::on(curve), _runtime: runtime }
-    }
-
-    fn call(&mut self, path: &str, body: Value) -> Called<Value> {
-        let headers = "X-Admin-Protocol: gsma/rsp/v2.5.0\r\nContent-Type: application/json\r\n";
-        let reply = self.stream.post_with(path, headers, body.to_string().as_bytes()).unwrap();
-        assert_eq!(reply.status, 200, "{path}");
-        match reply.json()["header"]["functionExecutionStatus"]["status"].as_str() {
-            Some("Executed-Success") => Ok(reply.json()),
-            _ => Err(reply.codes()),
-        }
-    }
-
-    fn initiate(&mut self, path: &str, address: &str) -> Called<InitiateAuthenticationOk> {
-        let (challenge, info) = (self.card.challenge, self.card.info1());
-        let reply = self.call(
-            &format!("{path}initiateAuthentication"),
-            json!({ "euiccChallenge": b64(&challenge), "euiccInfo1": b64(&info), "smdpAddress": address }),
-        )?;
-        let binary = |name: &str| BASE64_STANDARD.decode(reply[name].as_str().unwrap()).unwrap();
-        Ok(InitiateAuthenticationOk {
-            transaction_id: TransactionId::parse(reply["transactionId"].as_str().unwrap()).unwrap(),
-            server_signed1: binary("serverSigned1"),
-            server_signature1: binary("serverSignature1"),
-            euicc_ci_pkid_to_be_used: binary("euiccCiPKIdToBeUsed"),
-            server_certificate: binary("serverCertificate"),
-        })
-    }
-
-    fn authenticate(&mut self, path: &str, event: Option<&str>) -> Called<Value> {
-        let ok = self.initiate(path, "smds.example.com")?;
-        let response = self.card.authenticate(&ok, event);
-        self.call(
-            &format!("{path}authenticateClient"),
-            json!({
-                "transactionId": ok.transaction_id.to_string(),
-                "authenticateServerResponse": b64(&response),
-            }),
-        )
-    }
-}
-
-#[test]
-fn conformance_of_the_sm_ds() {
-    for curve in [Curve::P256, Curve::BrainpoolP256r1] {
-        let mut world = DsWorld::new(curve);
-        let event = |id: &str| RegisterEvent {
-            eid: eid(),
-            rsp_server_address: ADDRESS.to_owned(),
-            event_id: id.to_owned(),
-            forwarding: false,
-        };
-        for id in ["EVENT-1", "EVENT-2"] {
-            world.server.smds().lock().unwrap().register_event(event(id)).unwrap();
-        }
-        // On both paths that clients use.
-        for path in ["/gsma/rsp2/es11/", "/gsma/rsp2/es9plus/"] {
-            let all = world.authenticate(path, None).unwrap();
-            let expected = json!([
-                { "eventId": "EVENT-1", "rspServerAddress": ADDRESS },
-                { "eventId": "EVENT-2", "rspServerAddress": ADDRESS },
-            ]);
-            assert_eq!(all["eventEntries"], expected);
-            let one = world.authenticate(path, Some("EVENT-2")).unwrap();
-            assert_eq!(one["eventEntries"].as_array().unwrap().len(), 1);
-            assert_eq!(world.authenticate(path, Some("EVENT-3")).unwrap_err(), "8.9.5/3.9");
-            assert_eq!(world.initiate(path, ADDRESS).unwrap_err(), "8.9.1/3.8");
-        }
-        // In ASN.1 the answer has a tag of its own.
-        let ok = world.initiate("/gsma/rsp2/es11/", "smds.example.com").unwrap();
-        let response = world.card.authenticate(&ok, None);
-        let body = Writer::new()
-            .nested(0xA2, |w| w.nested(0xBF3B, |w| w.put(0x80, ok.transaction_id.as_bytes()).raw(&response)))
-            .into_vec();
-        let headers = "X-Admin-Protocol: gsma/rsp/v2.5.0\r\nContent-Type: application/x-gsma-rsp-asn1\r\n";
-        let reply = world.stream.post_with("/gsma/rsp2/asn1", headers, &body).unwrap();
-        let answer = Tlv::parse_as(0xA2, &reply.body).unwrap();
-        let answer = Tlv::parse_as(0xBF40, answer.value()).unwrap();
-        let mut fields = Tlv::parse_as(0xA0, answer.value()).unwrap().reader();
-        assert_eq!(fields.expect(0x80u32).unwrap().value(), ok.transaction_id.as_bytes());
-        let entries = fields.expect(0xA1u32).unwrap();
-        let entries: Vec<EventEntry> = entries
-            .reader()
-            .map(|entry| {
-                let mut fields = entry.unwrap().reader();
-                EventEntry {
-                    event_id: fields.expect(0x80u32).unwrap().as_str().unwrap().to_owned(),
-                    rsp_server_address: fields.expect(0x81u32).unwrap().as_str().unwrap().to_owned(),
-                }
-            })
-            .collect();
-        assert_eq!(entries, world.server.smds().lock().unwrap().events_of(eid()));
-        // The other statuses.
-        world.card.svn = Version::new(1, 0, 0);
-        assert_eq!(world.initiate("/gsma/rsp2/es11/", "smds.example.com").unwrap_err(), "8.9.3/3.1");
-        world.card.svn = Version::new(2, 5, 0);
-        let own = super::pki().ci(curve).unwrap().subject_key_id().unwrap().to_vec();
-        world.card.ci_key_ids = Some([vec![vec![9; 20]], vec![vec![9; 20]]]);
-        assert_eq!(world.initiate("/gsma/rsp2/es11/", "smds.example.com").unwrap_err(), "8.9.2/3.1");
-        world.card.ci_key_ids = Some([vec![vec![9; 20]], vec![own]]);
-        assert_eq!(world.initiate("/gsma/rsp2/es11/", "smds.example.com").unwrap_err(), "8.9.4/3.7");
-        world.card.ci_key_ids = None;
-        let ok = world.initiate("/gsma/rsp2/es11/", "smds.example.com").unwrap();
-        let response = world.card.authenticate(&ok, None);
-        let unknown = json!({ "transactionId": other_id().to_string(), "authenticateServerResponse": b64(&response) });
-        assert_eq!(world.call("/gsma/rsp2/es11/authenticateClient", unknown).unwrap_err(), "8.10.1/3.9");
-        // An SM-DS has no packages.
-        let reply = world.stream.post("getBoundProfilePackage", b"{}").unwrap();
-        assert_eq!(reply.status, 404);
-    }
-}
-
 #[test]
 fn conformance_document() {
     let mut text = String::from(
@@ -958,10 +849,24 @@ fn conformance_document() {
          success.\n\n\
          | SGP.23 | case | status | ASN.1 |\n| --- | --- | --- | --- |\n",
     );
+    let or_dash = |text: &'static str| if text.is_empty() { "–" } else { text };
     for case in cases() {
-        let or_dash = |text: &'static str| if text.is_empty() { "–" } else { text };
         let (status, number) = (or_dash(case.expected.0), or_dash(case.expected.1));
         text += &format!("| {} | {} | {status} | {number} |\n", case.family, case.title);
+    }
+    text += "\n## SM-DS\n\n\
+        ES11 (SGP.22 §5.8), each case of `src/front/tests/conformance_ds.rs` in JSON on both of the paths that clients \
+        use, in ASN.1, and on both curves, with keys of the lab: SGP.26 has none of an SM-DS for this release.\n\n\
+        | function | case | status | ASN.1 |\n| --- | --- | --- | --- |\n";
+    for case in super::conformance_ds::cases() {
+        text +=
+            &format!("| {} | {} | {} | {} |\n", case.function, case.title, or_dash(case.status), or_dash(case.number));
+    }
+    text += "\n## ES2+\n\n\
+        SGP.22 §5.3, in `src/front/tests/peers.rs`: refusals in JSON, the only binding, on both curves.\n\n\
+        | function | case | status |\n| --- | --- | --- |\n";
+    for refusal in super::peers::refusals().iter().flatten() {
+        text += &format!("| {} | {} | {} |\n", refusal.function, refusal.title, refusal.codes);
     }
     text += REST;
     if std::env::var_os("UPDATE_CONFORMANCE").is_some() {
@@ -971,15 +876,28 @@ fn conformance_document() {
     assert!(written == text, "CONFORMANCE.md is out of date: UPDATE_CONFORMANCE=1 cargo test -p smdp conformance");
 }
 
+#[test]
+fn every_status_of_the_specification_has_a_case() {
+    let mut reached: std::collections::BTreeSet<&str> = cases().iter().map(|case| case.expected.0).collect();
+    reached.extend(super::conformance_ds::cases().iter().map(|case| case.status));
+    reached.extend(super::peers::refusals().iter().flatten().map(|refusal| refusal.codes));
+    // In `whatever_is_sent_gets_an_answer`, and in `events_go_by_the_alternative_sm_ds_to_the_root`.
+    reached.extend(["1.2.1/2.1", "1.2.2/2.1", "8.9/4.2", "8.9.5/3.3"]);
+    for status in Status::ALL.iter().filter(|status| **status != Status::Internal) {
+        let (subject, reason) = status.codes();
+        let codes = format!("{subject}/{reason}");
+        assert!(reached.contains(codes.as_str()), "nothing comes to {codes}, {}", status.text());
+    }
+}
+
 /// What other tests prove, and what is left out.
 const REST: &str = "\n\
 ## Beside these\n\n\
 | requirement | tests |\n| --- | --- |\n\
 | SGP.23 4.3.17 TLS server authentication, and SGP.22 §2.6.6 versions and suites | `front::tests::peers::tls_is_that_of_sgp22`, `front::tests::a_session_over_the_wire_on_both_curves` |\n\
 | SGP.22 §6.5 headers, content types, 200 with status, 204, nothing a client can send ends in a 5xx | `front::tests::responses_are_formed_as_the_specification_says`, `…::whatever_is_sent_gets_an_answer`, `…::any_body_gets_a_status` |\n\
-| SGP.22 §5.8 ES11 and its statuses, on both paths and in both bindings | `front::tests::conformance::conformance_of_the_sm_ds` |\n\
 | SGP.22 §5.9 ES12, cascade of alternative and root SM-DS | `front::tests::peers::events_go_by_the_alternative_sm_ds_to_the_root` |\n\
-| SGP.22 §5.3 ES2+ and its statuses | `front::tests::peers::es2plus_nominal`, `…::es2plus_refusals` |\n\
+| SGP.22 §5.3 ES2+: the life of an order | `front::tests::peers::es2plus_nominal` |\n\
 | SGP.22 §5.3.5 handleDownloadProgressInfo | `front::tests::peers::operators_are_told_of_progress` |\n\
 | SGP.22 §2.6.6.2 client certificates | `front::tests::peers::client_certificates_where_they_are_needed` |\n\
 | any byte that is changed in what a card has signed is found | `server::tests::one_flipped_bit_anywhere_…` |\n\

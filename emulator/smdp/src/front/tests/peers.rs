@@ -43,8 +43,12 @@ fn ordering_smdp() -> Smdp {
 }
 
 fn ordering_lab(change: impl FnOnce(&mut Options)) -> Lab {
-    let tls = identity(pki().tls(Curve::P256).unwrap());
-    Lab::serving(Curve::P256, ordering_smdp(), &tls, change)
+    ordering_lab_on(Curve::P256, change)
+}
+
+fn ordering_lab_on(curve: Curve, change: impl FnOnce(&mut Options)) -> Lab {
+    let tls = identity(pki().tls(curve).unwrap());
+    Lab::serving(curve, ordering_smdp(), &tls, change)
 }
 
 impl Client {
@@ -108,66 +112,126 @@ fn es2plus_nominal() {
     assert_ne!(next["iccid"], iccid);
 }
 
-#[test]
-fn es2plus_refusals() {
-    let lab = ordering_lab(|options| options.client.patience = Duration::from_millis(500));
-    let mut client = lab.connect();
-    let mut refused = |function: &str, body: Value| client.peer(&format!("es2plus/{function}"), body).unwrap_err();
+/// A call of ES2+ that is refused.
+pub(super) struct Refusal {
+    pub(super) function: &'static str,
+    pub(super) title: &'static str,
+    pub(super) codes: &'static str,
+    body: Value,
+}
+
+/// The refusals, in three parts between which [`es2plus_refusals`] moves orders on.
+pub(super) fn refusals() -> [Vec<Refusal>; 3] {
+    const DOWNLOAD: &str = "downloadOrder";
+    const CONFIRM: &str = "confirmOrder";
+    const RELEASE: &str = "releaseProfile";
+    const CANCEL: &str = "cancelOrder";
+    let refusal = |function, title, codes, body| Refusal { function, title, codes, body };
     let own = profile().iccid().padded();
+    // The first of a type is made as its template says.
+    let two = Iccid::parse(&template().iccid).unwrap().padded();
     let foreign = Iccid::parse(&built_in_named("test").unwrap().iccid).unwrap().padded();
     let unknown = "8999909999999999994F";
-
-    assert_eq!(refused("downloadOrder", json!({})), "1.3.1/2.2");
-    assert_eq!(refused("downloadOrder", json!({ "eid": "1", "profileType": "Basic" })), "1.3.1/2.1");
-    assert_eq!(refused("downloadOrder", json!({ "iccid": foreign })), "8.2.1/1.2");
-    assert_eq!(refused("downloadOrder", json!({ "iccid": unknown })), "8.2.1/3.9");
-    assert_eq!(refused("downloadOrder", json!({ "iccid": own, "profileType": "Basic" })), "8.2.5/3.8");
-    assert_eq!(refused("downloadOrder", json!({ "profileType": "Foreign" })), "8.2.5/1.2");
-    assert_eq!(refused("downloadOrder", json!({ "profileType": "None" })), "8.2.5/3.9");
-    // What is not ordered can be neither confirmed, cancelled nor released.
-    assert_eq!(refused("confirmOrder", json!({ "iccid": own, "releaseFlag": true })), "8.2.1/3.3");
-    assert_eq!(refused("releaseProfile", json!({ "iccid": own })), "8.2.1/3.5");
+    let released = |iccid: &str| json!({ "iccid": iccid, "releaseFlag": true });
+    let with = |mut body: Value, more: Value| {
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        body
+    };
     let cancel = json!({ "iccid": own, "finalProfileStatusIndicator": "Available" });
-    assert_eq!(refused("cancelOrder", cancel.clone()), "8.2.1/3.3");
+    let of_card = json!({ "eid": eid().to_string(), "matchingId": "M-1" });
+    let of_other = json!({ "eid": OTHER_EID, "matchingId": "M-1" });
+    let renamed = json!({ "eid": eid().to_string(), "matchingId": "M-2" });
+    [
+        vec![
+            refusal(DOWNLOAD, "neither ICCID nor type", "1.3.1/2.2", json!({})),
+            refusal(DOWNLOAD, "an EID that is none", "1.3.1/2.1", json!({ "eid": "1", "profileType": "Basic" })),
+            refusal(DOWNLOAD, "a profile of another operator", "8.2.1/1.2", json!({ "iccid": foreign })),
+            refusal(DOWNLOAD, "an unknown ICCID", "8.2.1/3.9", json!({ "iccid": unknown })),
+            refusal(
+                DOWNLOAD,
+                "a profile of another type",
+                "8.2.5/3.8",
+                json!({ "iccid": own, "profileType": "Basic" }),
+            ),
+            refusal(DOWNLOAD, "a type of another operator", "8.2.5/1.2", json!({ "profileType": "Foreign" })),
+            refusal(DOWNLOAD, "an unknown type", "8.2.5/3.9", json!({ "profileType": "None" })),
+            refusal(CONFIRM, "a profile that is not ordered", "8.2.1/3.3", released(&own)),
+            refusal(RELEASE, "a profile that is not confirmed", "8.2.1/3.5", json!({ "iccid": own })),
+            refusal(CANCEL, "a profile that is not ordered", "8.2.1/3.3", cancel.clone()),
+        ],
+        vec![
+            refusal(DOWNLOAD, "a type of which all are taken", "8.2.5/3.7", json!({ "profileType": "Two" })),
+            refusal(DOWNLOAD, "a type of which none is in stock", "8.2.5/3.7", json!({ "profileType": "Stock" })),
+            refusal(DOWNLOAD, "a profile that is ordered already", "8.2.1/3.3", json!({ "iccid": own })),
+            refusal(CONFIRM, "an unknown ICCID", "8.2.1/3.9", released(unknown)),
+            refusal(CONFIRM, "a profile of another operator", "8.2.1/1.2", released(&foreign)),
+            refusal(CONFIRM, "no releaseFlag", "1.3.1/2.2", json!({ "iccid": own })),
+            refusal(
+                CONFIRM,
+                "an empty matching id without an EID",
+                "8.1.1/2.2",
+                with(released(&two), json!({ "matchingId": "" })),
+            ),
+            refusal(
+                CONFIRM,
+                "another EID than ordered",
+                "8.1.1/3.10",
+                with(released(&own), json!({ "eid": OTHER_EID })),
+            ),
+            refusal(
+                CONFIRM,
+                "an SM-DS that cannot be reached",
+                "8.9/5.1",
+                with(released(&own), json!({ "smdsAddress": "127.0.0.1:1" })),
+            ),
+        ],
+        vec![
+            refusal(
+                CONFIRM,
+                "a matching id that is in use",
+                "8.2.6/3.3",
+                with(released(&two), json!({ "matchingId": "M-1" })),
+            ),
+            refusal(CANCEL, "no EID, where the order has one", "8.1.1/2.2", cancel.clone()),
+            refusal(CANCEL, "another EID", "8.2.1/3.10", with(cancel.clone(), of_other)),
+            refusal(CANCEL, "another matching id", "8.2.6/3.10", with(cancel.clone(), renamed)),
+            refusal(
+                CANCEL,
+                "a final status that is none",
+                "1.3.1/2.1",
+                with(of_card, json!({ "iccid": own, "finalProfileStatusIndicator": "Gone" })),
+            ),
+        ],
+    ]
+}
 
-    client.peer("es2plus/downloadOrder", json!({ "iccid": own, "eid": eid().to_string() })).unwrap();
-    for _ in 0..2 {
-        client.peer("es2plus/downloadOrder", json!({ "profileType": "Two" })).unwrap();
+#[test]
+fn es2plus_refusals() {
+    for curve in [Curve::P256, Curve::BrainpoolP256r1] {
+        let lab = ordering_lab_on(curve, |options| options.client.patience = Duration::from_millis(500));
+        let mut client = lab.connect();
+        let own = profile().iccid().padded();
+        for (part, refusals) in refusals().into_iter().enumerate() {
+            if part == 1 {
+                client.peer("es2plus/downloadOrder", json!({ "iccid": own, "eid": eid().to_string() })).unwrap();
+                for _ in 0..2 {
+                    client.peer("es2plus/downloadOrder", json!({ "profileType": "Two" })).unwrap();
+                }
+            } else if part == 2 {
+                let body = json!({ "iccid": own, "matchingId": "M-1", "releaseFlag": false });
+                client.peer("es2plus/confirmOrder", body).unwrap();
+            }
+            for Refusal { function, title, codes, body } in refusals {
+                let before = states(&lab);
+                let came_to = client.peer(&format!("es2plus/{function}"), body).unwrap_err();
+                assert_eq!(came_to, codes, "{function}: {title} ({curve})");
+                assert_eq!(states(&lab), before, "{function}: {title} has moved an order");
+            }
+        }
+        // Without the header of a caller nothing is done.
+        let reply = client.post_with("/gsma/rsp2/es2plus/downloadOrder", HEADERS, b"{}").unwrap();
+        assert_eq!(reply.codes(), "1.3.1/2.2");
     }
-    let two = lab.server().smdp().lock().unwrap().orders()[3].profile().iccid().padded();
-    let mut refused = |function: &str, body: Value| client.peer(&format!("es2plus/{function}"), body).unwrap_err();
-    assert_eq!(refused("downloadOrder", json!({ "profileType": "Two" })), "8.2.5/3.7");
-    assert_eq!(refused("downloadOrder", json!({ "profileType": "Stock" })), "8.2.5/3.7");
-    assert_eq!(refused("downloadOrder", json!({ "iccid": own })), "8.2.1/3.3");
-    assert_eq!(refused("confirmOrder", json!({ "iccid": unknown, "releaseFlag": true })), "8.2.1/3.9");
-    assert_eq!(refused("confirmOrder", json!({ "iccid": foreign, "releaseFlag": true })), "8.2.1/1.2");
-    assert_eq!(refused("confirmOrder", json!({ "iccid": own })), "1.3.1/2.2");
-    let with = |more: Value| {
-        let mut body = json!({ "iccid": two, "releaseFlag": true });
-        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        body
-    };
-    assert_eq!(refused("confirmOrder", with(json!({ "matchingId": "" }))), "8.1.1/2.2");
-    let other = json!({ "iccid": own, "eid": OTHER_EID, "releaseFlag": true });
-    assert_eq!(refused("confirmOrder", other), "8.1.1/3.10");
-    // An SM-DS where nobody listens.
-    let nowhere = json!({ "iccid": own, "smdsAddress": "127.0.0.1:1", "releaseFlag": true });
-    assert_eq!(refused("confirmOrder", nowhere), "8.9/5.1");
-    client.peer("es2plus/confirmOrder", json!({ "iccid": own, "matchingId": "M-1", "releaseFlag": false })).unwrap();
-    let mut refused = |function: &str, body: Value| client.peer(&format!("es2plus/{function}"), body).unwrap_err();
-    assert_eq!(refused("confirmOrder", with(json!({ "matchingId": "M-1" }))), "8.2.6/3.3");
-    assert_eq!(refused("cancelOrder", cancel), "8.1.1/2.2");
-    let cancel = |more: Value| {
-        let mut body = json!({ "iccid": own, "finalProfileStatusIndicator": "Available" });
-        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        body
-    };
-    assert_eq!(refused("cancelOrder", cancel(json!({ "eid": OTHER_EID, "matchingId": "M-1" }))), "8.2.1/3.10");
-    let wrong = json!({ "eid": eid().to_string(), "matchingId": "M-2" });
-    assert_eq!(refused("cancelOrder", cancel(wrong)), "8.2.6/3.10");
-    // Without the header of a caller nothing is done.
-    let reply = client.post_with("/gsma/rsp2/es2plus/downloadOrder", HEADERS, b"{}").unwrap();
-    assert_eq!(reply.codes(), "1.3.1/2.2");
 }
 
 /// An SM-DS of the lab, with a TLS certificate for this machine.

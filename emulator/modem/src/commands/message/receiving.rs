@@ -1,0 +1,85 @@
+//! Messages and reports that arrive, as AT+CNMI has them told (TS 27.005 §3.4.1), and AT+CNMA.
+
+use rsp::ids::to_hex;
+
+use super::settings::centre;
+use crate::commands::{Exec, Outcome, at_most, choice};
+use crate::engine::MessageError;
+use crate::errors::CmsError;
+use crate::parse::{Params, quote};
+use crate::result::Failure;
+use crate::sms::pdu::{self, Address, Message};
+use crate::sms::{Place, Status, Stored};
+use crate::state::State;
+
+/// A text message from outside.
+pub(crate) fn incoming(from: &str, text: &str) -> Result<Message, MessageError> {
+    let address = Address::parse(from, None).ok_or(MessageError::NoNumber)?;
+    Message::with_text(0x00, address, 0, 0, text).ok_or(MessageError::TooLong)
+}
+
+/// A message arrives.
+pub(crate) fn deliver(state: &mut State, message: &Message) {
+    let stamp = pdu::stamp(state.clock(), state.options.zone);
+    let address = Address::parse(&centre(state), None);
+    let mut pdu = pdu::centre(address.as_ref());
+    let octets = pdu.len();
+    pdu.extend(message.encode_deliver(stamp));
+    let [_, mt, ..] = state.messages.indications;
+    let charset = state.options.charset;
+    // TS 27.005 §3.4.1: 2 routes it to the host; 3 does so for class 3 only, which none of these is.
+    if mt == 2 {
+        let line = match state.messages.text_mode {
+            false => format!("+CMT: ,{}\r\n{}", pdu.len() - octets, to_hex(&pdu)),
+            true => format!(
+                "+CMT: {},,{}\r\n{}",
+                quote(&charset.encode(&message.address.number)),
+                quote(&pdu::stamp_text(&stamp)),
+                charset.encode(&message.text())
+            ),
+        };
+        state.tell(line);
+        return;
+    }
+    let place = state.messages.places[2];
+    let (messages, mut files) = state.messages();
+    let index = messages.add(place, Stored { status: Status::Unread, pdu }, &mut files);
+    match index {
+        Ok(index) if mt != 0 => state.tell(format!("+CMTI: \"{}\",{index}", place.name())),
+        Ok(_) => {}
+        // The service centre keeps it; nobody will ask again here.
+        Err(_) => {
+            if state.indicates("smsfull") {
+                state.tell(format!("+QIND: \"smsfull\",\"{}\"", place.name()));
+            }
+        }
+    }
+}
+
+/// A status report arrives.
+pub(crate) fn report(state: &mut State, tpdu: &[u8]) {
+    let [_, _, _, ds, _] = state.messages.indications;
+    let mut pdu = pdu::centre(Address::parse(&centre(state), None).as_ref());
+    pdu.extend_from_slice(tpdu);
+    match ds {
+        1 => state.tell(format!("+CDS: {}\r\n{}", tpdu.len(), to_hex(&pdu))),
+        2 => {
+            let (messages, mut files) = state.messages();
+            if let Ok(index) = messages.add(Place::Reports, Stored { status: Status::Unread, pdu }, &mut files) {
+                state.tell(format!("+CDSI: \"SR\",{index}"));
+            }
+        }
+        _ => {}
+    }
+}
+
+/// `+CNMA` (TS 27.005 §3.4.4): with `+CSMS=1` a message that was routed to the host is acknowledged.
+pub(crate) fn acknowledge(exec: &mut Exec<'_>) -> Outcome {
+    if exec.state.messages.service == 1 { Ok(()) } else { Err(Failure::Cms(CmsError::NotAllowed)) }
+}
+
+pub(crate) fn acknowledge_with(exec: &mut Exec<'_>, params: &Params) -> Outcome {
+    at_most(params, 2)?;
+    choice(params, 0, &[0, 1, 2], None)?;
+    acknowledge(exec)
+}

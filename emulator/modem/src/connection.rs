@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+use crate::socket::SocketId;
+
 /// Where a connection leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Peer {
@@ -14,6 +16,8 @@ pub(crate) enum Peer {
     Loop,
     /// A packet data context.
     Packets(u8),
+    /// A socket in transparent access mode.
+    Socket(SocketId),
 }
 
 /// A connection that stands.
@@ -50,8 +54,14 @@ impl Connection {
 
     /// Takes bytes of the host. An escape character above 127 means that there is no escape (S2).
     pub(crate) fn send(&mut self, bytes: &[u8], now: Duration, escape: u8, guard: Duration) -> Sent {
-        let mut echoed = Vec::new();
         let mut quiet = now.saturating_sub(self.last) >= guard;
+        // Where nothing can be a part of a sequence, nothing has to be looked at.
+        let may_begin = quiet && bytes.first() == Some(&escape);
+        if self.kept.is_empty() && !may_begin && !guard.is_zero() && !bytes.is_empty() {
+            self.last = now;
+            return Sent { echoed: bytes.to_vec() };
+        }
+        let mut echoed = Vec::with_capacity(bytes.len() + self.kept.len());
         for byte in bytes {
             let is_escape = escape <= 127 && *byte == escape;
             // The pause is before the first one only; the others follow within it.
@@ -69,6 +79,16 @@ impl Connection {
             self.last = now;
         }
         Sent { echoed }
+    }
+
+    /// The characters that are kept back.
+    pub(crate) fn kept(&self) -> &[u8] {
+        &self.kept
+    }
+
+    /// Gives them back: they are data.
+    pub(crate) fn take_kept(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.kept)
     }
 
     /// When it is clear what the characters that are kept back are.

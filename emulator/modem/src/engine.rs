@@ -18,13 +18,16 @@ use std::time::Duration;
 use crate::card::{Card, Uicc};
 use crate::commands::{self, Exec, Next};
 use crate::connection::{Pause, Peer, Sent};
+use crate::entry::{Interruption, Purpose, Taken};
 use crate::event::{ModemEvent, Observer, Tap};
+use crate::files::FileStore;
+use crate::ip_error::IpError;
 use crate::line::{Input, Line};
 use crate::model::{Model, UrcPort};
 use crate::network::{Change, ConsoleError, Network, NetworkSpec, NetworkView};
 use crate::output::{Output, WriteKind};
 use crate::parse::Parser;
-use crate::port::{Mode, Pending, Port};
+use crate::port::{Mode, Pending, Port, Told, Waiting};
 use crate::prompt::{Entered, Prompt};
 use crate::result::{Failure, ResultCode, write_information};
 use crate::service::PowerChange;
@@ -35,8 +38,8 @@ const TYPED_AHEAD: usize = 64 * 1024;
 
 /// A modem.
 pub struct Modem {
-    state: State,
-    ports: Vec<Port>,
+    pub(crate) state: State,
+    pub(crate) ports: Vec<Port>,
     /// Switched off by AT+QPOWD: nothing but [`Modem::reset`] wakes it.
     is_off: bool,
     /// A restart takes until then.
@@ -76,6 +79,11 @@ impl Modem {
         // Nobody was there to hear it.
         state.urcs.clear();
         Modem { state, ports, is_off: false, booting: None }
+    }
+
+    /// Keeps the files of the module in a store, and finds those that are there.
+    pub fn keep_files(&mut self, store: Box<dyn FileStore>) {
+        self.state.files.keep_in(store);
     }
 
     /// The model.
@@ -119,13 +127,15 @@ impl Modem {
     /// When something is due without input.
     pub fn deadline(&self) -> Option<Duration> {
         let of_ports = self.ports.iter().flat_map(|port| {
+            let guard = port.settings.guard_time();
             let escape = match (&port.mode, &port.connection) {
-                (Mode::Data, Some(connection)) => connection.deadline(port.settings.guard_time()),
+                (Mode::Data, Some(connection)) => connection.deadline(guard),
+                (Mode::Entry(entry), _) => entry.deadline(guard),
                 _ => None,
             };
             [port.pending.as_ref().map(|pending| pending.due), escape]
         });
-        of_ports.chain([self.booting, self.state.deadline()]).flatten().min()
+        of_ports.chain([self.booting, self.state.deadline(), self.state.sockets.deadline()]).flatten().min()
     }
 
     /// Does what is due at this time since the epoch. A time that lies before the last one is not believed.
@@ -141,6 +151,7 @@ impl Modem {
             self.flush(&mut output);
         }
         self.state.tick();
+        self.expire_sockets(&mut output);
         self.flush(&mut output);
         match self.state.tick_network() {
             Some(PowerChange::Sleep) => self.fall_asleep(&mut output),
@@ -165,11 +176,23 @@ impl Modem {
             self.feed(index, &ahead, output);
         }
         let Some(port) = self.ports.get_mut(index) else { return };
+        if let Mode::Entry(entry) = &mut port.mode
+            && let Some(interruption) = entry.pause(now, port.settings.guard_time())
+        {
+            return self.entered(index, Some(interruption), Vec::new(), output);
+        }
+        let Some(port) = self.ports.get_mut(index) else { return };
         let (Mode::Data, Some(connection)) = (&port.mode, &mut port.connection) else { return };
         match connection.pause(now, port.settings.guard_time()) {
             Pause::Nothing => {}
-            Pause::Data(_) if connection.peer != Peer::Loop => {}
-            Pause::Data(bytes) => output.push(index, WriteKind::Response, bytes),
+            Pause::Data(bytes) => match connection.peer {
+                Peer::Loop => output.push(index, WriteKind::Response, bytes),
+                Peer::Packets(_) => {}
+                Peer::Socket(id) => {
+                    self.state.sockets.send(id, bytes, None);
+                    self.flush(output);
+                }
+            },
             Pause::Escape => {
                 port.mode = Mode::Command;
                 let mut response = Vec::new();
@@ -180,7 +203,7 @@ impl Modem {
         }
     }
 
-    fn feed(&mut self, index: usize, bytes: &[u8], output: &mut Output) {
+    pub(crate) fn feed(&mut self, index: usize, bytes: &[u8], output: &mut Output) {
         let mut response = Vec::new();
         let mut rest = bytes;
         while let Some((byte, after)) = rest.split_first() {
@@ -203,18 +226,38 @@ impl Modem {
                 port.ahead.extend(rest.iter().take(room));
                 break;
             }
+            if port.waiting.is_some() {
+                let room = TYPED_AHEAD.saturating_sub(port.ahead.len());
+                port.ahead.extend(rest.iter().take(room));
+                break;
+            }
             match (&mut port.mode, &mut port.connection) {
                 (Mode::Data, Some(connection)) => {
                     let guard = port.settings.guard_time();
                     let escape = port.settings.register(2).unwrap_or(b'+');
                     let Sent { echoed } = connection.send(rest, now, escape, guard);
-                    if connection.peer == Peer::Loop {
-                        output.push(index, WriteKind::Response, echoed);
+                    match connection.peer {
+                        Peer::Loop => output.push(index, WriteKind::Response, echoed),
+                        Peer::Packets(_) => {}
+                        Peer::Socket(id) => {
+                            self.state.sockets.send(id, echoed, None);
+                            self.flush(output);
+                        }
                     }
                     break;
                 }
                 // A mode without its connection cannot be; the port is in command mode then.
                 (Mode::Data, None) => port.mode = Mode::Command,
+                (Mode::Entry(entry), _) => {
+                    let (used, taken) = entry.push(rest, now, &port.settings, &mut response);
+                    rest = rest.get(used..).unwrap_or_default();
+                    match taken {
+                        Taken::Pending => {}
+                        Taken::Complete => self.entered(index, None, std::mem::take(&mut response), output),
+                        Taken::Cancelled => self.cancelled(index, std::mem::take(&mut response), output),
+                    }
+                    continue;
+                }
                 (Mode::Prompt(prompt), _) => match prompt.push(*byte, &port.settings, &mut response) {
                     Entered::Pending => {}
                     Entered::Cancelled => {
@@ -242,15 +285,20 @@ impl Modem {
     /// The host at a port has gone: an unfinished line is forgotten, as is what was kept for it, and the line has
     /// dropped.
     pub fn hang_up(&mut self, port: usize) -> Output {
-        let output = self.drop_line(port);
+        let mut output = self.drop_line(port);
         if let Some(port) = self.ports.get_mut(port) {
             port.editor.clear();
             port.ahead.clear();
             port.held.clear();
-            if matches!(port.mode, Mode::Prompt(_)) {
+            port.told.clear();
+            if let Some(waiting) = port.waiting.take() {
+                self.state.sockets.abort(waiting.socket);
+            }
+            if matches!(port.mode, Mode::Prompt(_) | Mode::Entry(_)) {
                 port.mode = Mode::Command;
             }
         }
+        self.flush(&mut output);
         output
     }
 
@@ -265,7 +313,7 @@ impl Modem {
             (1, true) if matches!(port.mode, Mode::Data) => ResultCode::Ok,
             (1, true) => return output,
             _ => {
-                port.connection = None;
+                self.state.end_connection(&mut port.connection);
                 ResultCode::Failed(Failure::NoCarrier)
             }
         };
@@ -398,6 +446,7 @@ impl Modem {
         }
         self.state.shut_down();
         self.state.urcs.clear();
+        output.requests.append(&mut self.state.sockets.requests);
         self.boot(output);
     }
 
@@ -413,15 +462,24 @@ impl Modem {
     }
 
     /// What follows a response.
-    fn follow(&mut self, index: usize, next: Next, output: &mut Output) {
+    pub(crate) fn follow(&mut self, index: usize, next: Next, output: &mut Output) {
         let Some(port) = self.ports.get_mut(index) else { return };
         match next {
             Next::Nothing => {}
             Next::Prompt(prompt) => port.mode = Mode::Prompt(prompt),
-            Next::Connect => {
-                port.connection.get_or_insert_default().resume(self.state.now);
-                port.mode = Mode::Data;
+            Next::Entry(mut entry) => {
+                entry.begin(self.state.now);
+                port.mode = Mode::Entry(entry);
             }
+            Next::Connect => {
+                let connection = port.connection.get_or_insert_default();
+                connection.resume(self.state.now);
+                port.mode = Mode::Data;
+                if let Peer::Socket(id) = connection.peer {
+                    self.release(index, id, output);
+                }
+            }
+            Next::Await { socket, closes } => port.waiting = Some(Waiting { socket, closes }),
             Next::Restart => self.restart(output),
             Next::PowerDown => {
                 self.state.shut_down();
@@ -436,6 +494,13 @@ impl Modem {
 
     /// Sends what the modem has to tell: to the ports of `AT+QURCCFG`, and first what was kept for them.
     pub(crate) fn flush(&mut self, output: &mut Output) {
+        self.end_lost(output);
+        for (index, told) in std::mem::take(&mut self.state.told) {
+            self.state.tap.event(ModemEvent::Urc { line: &told.line });
+            if let Some(port) = self.ports.get_mut(index) {
+                port.told.push_back(told);
+            }
+        }
         let restart = std::mem::take(&mut self.state.restart);
         let urcs = std::mem::take(&mut self.state.urcs);
         for urc in &urcs {
@@ -452,19 +517,28 @@ impl Modem {
             if is_for(index) {
                 port.hold(&urcs);
             }
-            if port.held.is_empty() || !port.is_listening() {
+            if (port.held.is_empty() && port.told.is_empty()) || !port.is_listening() {
                 continue;
             }
             let held = std::mem::take(&mut port.held);
+            let told = std::mem::take(&mut port.told);
             // V.250 §6.2.5: Q1 holds back unsolicited result codes as well.
             if !port.settings.quiet {
                 let mut bytes = Vec::new();
                 for urc in held {
                     write_information(&[urc], &port.settings, &mut bytes);
                 }
+                for Told { line, data } in told {
+                    write_information(&[line], &port.settings, &mut bytes);
+                    if let Some(data) = data {
+                        bytes.extend(data);
+                        bytes.extend_from_slice(&[port.settings.s3, port.settings.s4]);
+                    }
+                }
                 output.push(index, WriteKind::Urc, bytes);
             }
         }
+        output.requests.append(&mut self.state.sockets.requests);
         if restart && !self.is_off {
             self.restart(output);
         }
@@ -497,14 +571,17 @@ impl Modem {
                     stored: &mut port.stored,
                     connection: &mut port.connection,
                     is_last: parser.is_at_end(),
+                    port: index,
+                    framed: None,
                     lines: Vec::new(),
+                    data: None,
                     next: Next::Nothing,
                     code: None,
                     abort: None,
                     delay: 0,
                 };
                 let outcome = command.map_err(|_| Failure::Error).and_then(|command| commands::run(&mut exec, command));
-                let Exec { lines, next: follows, code: own_code, abort: aborts, delay: takes, .. } = exec;
+                let Exec { framed, lines, data, next: follows, code: own_code, abort: aborts, delay: takes, .. } = exec;
                 delay += Duration::from_millis(takes.into());
                 abort = abort.or(aborts);
                 if let Err(failure) = outcome {
@@ -512,7 +589,16 @@ impl Modem {
                     code = ResultCode::Failed(failure);
                     break;
                 }
+                let ends = [port.settings.s3, port.settings.s4];
+                if let Some((header, data)) = framed {
+                    write_information(&[header], &port.settings, response);
+                    response.extend(data);
+                }
                 write_information(&lines, &port.settings, response);
+                if let Some(data) = data {
+                    response.extend(data);
+                    response.extend(ends);
+                }
                 if !matches!(follows, Next::Nothing) {
                     next = follows;
                 }
@@ -531,6 +617,9 @@ impl Modem {
         }
         match &next {
             // TS 27.005 §3.5.1: the prompt stands in the place of a result code.
+            Next::Entry(entry) if entry.is_prompted() => {
+                response.extend_from_slice(&[port.settings.s3, port.settings.s4, b'>', b' ']);
+            }
             Next::Prompt(_) => response.extend_from_slice(&[port.settings.s3, port.settings.s4, b'>', b' ']),
             _ => code.write(&port.settings, response),
         }
@@ -540,18 +629,57 @@ impl Modem {
         }
         self.state.serve_card();
         self.state.follow_network();
-        if !delay.is_zero() {
+        // What waits for a socket takes the time of that.
+        if !delay.is_zero() && !matches!(next, Next::Await { .. }) {
             let due = self.state.now + delay;
             // What came before, the echo above all, does not wait.
             let late = response.split_off(start);
             port.pending = Some(Box::new(Pending { due, response: late, next, abort }));
             return;
         }
-        if !matches!(next, Next::Nothing) || !self.state.urcs.is_empty() || self.state.restart {
+        let is_told = !self.state.urcs.is_empty() || !self.state.told.is_empty() || !self.state.lost.is_empty();
+        let is_asked = !self.state.sockets.requests.is_empty();
+        if !matches!(next, Next::Nothing) || is_told || is_asked || self.state.restart {
             output.push(index, WriteKind::Response, std::mem::take(response));
             self.follow(index, next, output);
             self.flush(output);
         }
+    }
+
+    /// Data that were asked for are there, or will not come any more.
+    fn entered(&mut self, index: usize, early: Option<Interruption>, mut response: Vec<u8>, output: &mut Output) {
+        let Some(port) = self.ports.get_mut(index) else { return };
+        let Mode::Entry(entry) = std::mem::replace(&mut port.mode, Mode::Command) else { return };
+        let start = response.len();
+        let outcome = match entry.purpose {
+            Purpose::Send { .. } => self.state.send_entered(*entry).map(|sent| (Vec::new(), ResultCode::Sent(sent))),
+            _ => commands::entered(&mut self.state, *entry, early).map(|lines| (lines, ResultCode::Ok)),
+        };
+        let (lines, code) = outcome.unwrap_or_else(|failure| (Vec::new(), ResultCode::Failed(failure)));
+        let Some(port) = self.ports.get_mut(index) else { return };
+        write_information(&lines, &port.settings, &mut response);
+        code.write(&port.settings, &mut response);
+        self.answered(index, start, response, output);
+    }
+
+    /// The host has given up entering data (EC200U&EG915U SSL AN 1.1, table 4: cancel send).
+    fn cancelled(&mut self, index: usize, mut response: Vec<u8>, output: &mut Output) {
+        let Some(port) = self.ports.get_mut(index) else { return };
+        port.mode = Mode::Command;
+        let start = response.len();
+        self.state.last_ip_error = Some(IpError::SendCancelled);
+        ResultCode::Failed(Failure::Error).write(&port.settings, &mut response);
+        self.answered(index, start, response, output);
+    }
+
+    /// A response that does not belong to a command line goes out.
+    fn answered(&mut self, index: usize, start: usize, response: Vec<u8>, output: &mut Output) {
+        if self.state.tap.0.is_some() {
+            let text = String::from_utf8_lossy(response.get(start..).unwrap_or_default());
+            self.state.tap.event(ModemEvent::Response { port: index, text: &text });
+        }
+        output.push(index, WriteKind::Response, response);
+        self.flush(output);
     }
 
     /// The text of a prompt is complete.

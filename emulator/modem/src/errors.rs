@@ -182,6 +182,18 @@ CmeError {
     PrefixesNotSupported = 163, "Group Id prefixes not supported";
     PrefixesNotUsable = 164, "Group Id prefixes not usable for VBS";
     InvalidPrefix = 165, "Group Id prefix value invalid";
+    // The maker's own for files (FILE Application Note).
+    FileInput = 400, "Invalid input value";
+    BeyondFile = 401, "Larger than the size of the file";
+    FileNotFound = 405, "File not found";
+    FileName = 406, "Invalid file name";
+    FileExists = 407, "File already existed";
+    TooManyFiles = 413, "Reached the max number of file allowed to be opened";
+    ReadOnly = 414, "The file is read-only";
+    FileHandle = 416, "Invalid file descriptor";
+    NoSpace = 420, "No space";
+    FileTimeout = 421, "Time out";
+    FileOpen = 426, "File already opened";
 }
 }
 
@@ -330,6 +342,13 @@ mod tests {
                 140..=146,
                 148..=165,
                 171..=182,
+                // Those of the file commands, which the maker assigns.
+                400..=401,
+                405..=407,
+                413..=414,
+                416..=416,
+                420..=421,
+                426..=426,
             ])
         );
         assert_eq!(

@@ -12,10 +12,15 @@ mod card;
 mod charset;
 mod commands;
 mod connection;
+mod data_path;
 mod download;
 mod engine;
+mod entry;
 mod errors;
 mod event;
+mod files;
+#[cfg(feature = "shell")]
+mod host;
 mod ip_error;
 mod line;
 mod lpa;
@@ -27,6 +32,7 @@ mod pdp;
 mod phonebook;
 mod port;
 mod prompt;
+#[cfg(feature = "shell")]
 mod pty;
 mod radio;
 mod result;
@@ -34,6 +40,9 @@ mod service;
 mod settings;
 mod sim;
 mod sms;
+mod socket;
+mod sockets;
+mod ssl;
 mod state;
 #[cfg(test)]
 mod testing;
@@ -43,16 +52,22 @@ mod toolkit;
 
 pub use card::Card;
 pub use commands::{maximum_response_time, maximum_response_time_of_line};
+pub use data_path::Flow;
 pub use download::{DataPath, DownloadGone, DownloadJob, DownloadResult, DownloadTicket, Downloader};
 pub use engine::{MessageError, Modem};
 pub use errors::{CmeError, CmsError};
 pub use event::{ModemEvent, Observer};
+pub use files::FileStore;
+#[cfg(feature = "shell")]
+pub use host::HostNetwork;
 pub use ip_error::IpError;
 pub use model::{
-    ApduTransport, BlankCard, Bytes, CardHandling, CchoAnswer, CchoFailure, CommandSet, Defaults, Dialect, HostAccess,
-    Identity, Imei, LostSegments, Model, ModelError, Ports, ProfileSwitch, QesimDialect, StartupStep, Times, Timing,
-    UrcPort, Urcs,
+    ApduTransport, BlankCard, Bytes, CardHandling, CchoAnswer, CchoFailure, CommandSet, Defaults, Dialect, Files,
+    HostAccess, Identity, Imei, LostSegments, Model, ModelError, Ports, ProfileSwitch, QesimDialect, StartupStep,
+    Times, Timing, UrcPort, Urcs,
 };
 pub use output::{Output, Write, WriteKind};
+#[cfg(feature = "shell")]
 pub use pty::{Dropped, ModemHandle, RunningModem};
 pub use radio::{Radio, RadioSetting};
+pub use socket::{SocketEvent, SocketId, SocketRequest, TlsSettings, TlsVersions, Transport};

@@ -86,6 +86,9 @@ pub struct Model {
     /// How it treats the card.
     #[serde(default)]
     pub card: CardHandling,
+    /// Its file area.
+    #[serde(default)]
+    pub files: Files,
     /// How long it takes.
     #[serde(default)]
     pub times: Times,
@@ -566,6 +569,28 @@ impl Default for CardHandling {
             blank: BlankCard::Usable,
             profile_switch: ProfileSwitch::Refresh,
         }
+    }
+}
+
+/// The file area of a module, `UFS:`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Files {
+    /// How many bytes fit into it (at most 64 MiB).
+    #[serde(deserialize_with = "area")]
+    pub size: usize,
+}
+
+fn area<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    match usize::deserialize(deserializer)? {
+        size @ 0..=0x400_0000 => Ok(size),
+        _ => Err(serde::de::Error::custom("a file area has at most 67108864 bytes")),
+    }
+}
+
+impl Default for Files {
+    fn default() -> Self {
+        Files { size: 4 * 1024 * 1024 }
     }
 }
 

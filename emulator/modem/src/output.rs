@@ -1,5 +1,7 @@
 //! What goes to the ports: bytes, and why they go there.
 
+use crate::socket::SocketRequest;
+
 /// Why bytes go to a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WriteKind {
@@ -26,6 +28,8 @@ pub struct Write {
 pub struct Output {
     /// The writes.
     pub writes: Vec<Write>,
+    /// What is to be done with sockets, in this order.
+    pub requests: Vec<SocketRequest>,
 }
 
 impl Output {

@@ -113,7 +113,6 @@ impl Context {
     }
 
     /// Whether a name server of the network is asked: any other one does not answer here.
-    #[cfg_attr(not(test), expect(dead_code, reason = "name lookups come with the sockets"))]
     pub(crate) fn resolves(&self) -> bool {
         let Some(bearer) = &self.bearer else { return false };
         self.dns.is_none_or(|own| own.iter().any(|server| bearer.dns.contains(server)))

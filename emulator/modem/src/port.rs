@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use crate::commands::Next;
 use crate::connection::Connection;
+use crate::entry::Entry;
 use crate::line::LineEditor;
 use crate::model::Model;
 use crate::prompt::Prompt;
 use crate::result::ResultCode;
 use crate::settings::Settings;
+use crate::socket::SocketId;
 
 /// URCs that are kept for a port that cannot take them.
 const HELD: usize = 64;
@@ -20,8 +22,25 @@ pub(crate) enum Mode {
     Command,
     /// A command waits for text.
     Prompt(Box<Prompt>),
+    /// A command waits for data.
+    Entry(Box<Entry>),
     /// Bytes go to the other side.
     Data,
+}
+
+/// A message of a socket for the port that has opened it, with the data that it brings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Told {
+    pub(crate) line: String,
+    pub(crate) data: Option<Vec<u8>>,
+}
+
+/// A command that waits for a socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Waiting {
+    pub(crate) socket: SocketId,
+    /// It waits for the end of it; else for its beginning.
+    pub(crate) closes: bool,
 }
 
 /// A response that is not due yet.
@@ -47,6 +66,10 @@ pub(crate) struct Port {
     pub(crate) ahead: Vec<u8>,
     /// URCs that wait until the port takes command lines again.
     pub(crate) held: VecDeque<String>,
+    /// Messages of sockets that wait likewise.
+    pub(crate) told: VecDeque<Told>,
+    /// A command that waits for a socket.
+    pub(crate) waiting: Option<Waiting>,
 }
 
 impl Port {
@@ -63,6 +86,8 @@ impl Port {
             pending: None,
             ahead: Vec::new(),
             held: VecDeque::new(),
+            told: VecDeque::new(),
+            waiting: None,
         }
     }
 
@@ -75,7 +100,7 @@ impl Port {
 
     /// Whether a URC can go out now.
     pub(crate) fn is_listening(&self) -> bool {
-        matches!(self.mode, Mode::Command) && self.pending.is_none()
+        matches!(self.mode, Mode::Command) && self.pending.is_none() && self.waiting.is_none()
     }
 
     /// What is left of a port after a restart of the module.
@@ -88,5 +113,12 @@ impl Port {
         self.pending = None;
         self.ahead.clear();
         self.held.clear();
+        self.told.clear();
+        self.waiting = None;
+    }
+
+    /// How many bytes wait in messages of sockets.
+    pub(crate) fn told_bytes(&self) -> usize {
+        self.told.iter().filter_map(|told| told.data.as_ref()).map(Vec::len).sum()
     }
 }

@@ -25,7 +25,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::path::PathBuf;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -37,7 +37,9 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use crate::engine::Modem;
+use crate::host::{Core, HostNetwork, HostSockets};
 use crate::output::{Output, WriteKind};
+use crate::socket::{SocketEvent, SocketId};
 
 mod terminal;
 mod watch;
@@ -64,12 +66,20 @@ pub struct RunningModem {
 impl RunningModem {
     /// Opens a terminal for each port and serves them on the current tokio runtime.
     pub fn start(modem: Modem) -> io::Result<Self> {
+        RunningModem::start_in(modem, HostNetwork::loopback())
+    }
+
+    /// The same, with a network that its sockets reach.
+    pub fn start_in(modem: Modem, network: HostNetwork) -> io::Result<Self> {
         let runtime = tokio::runtime::Handle::try_current()
             .map_err(|error| io::Error::other(format!("a modem is started inside a tokio runtime: {error}")))?;
         let opened = (0..modem.port_count()).map(|_| Port::open()).collect::<io::Result<Vec<_>>>()?;
         let (ports, masters): (Vec<_>, Vec<_>) = opened.into_iter().unzip();
         let ttys = ports.iter().map(|port| port.path.clone()).collect();
-        let shared = Arc::new(Shared {
+        let shared = Arc::new_cyclic(|this| Shared {
+            this: Weak::clone(this),
+            sockets: Arc::new(HostSockets::new(network, runtime.clone())),
+            flow: Notify::new(),
             modem: Mutex::new(modem),
             ports,
             started: Instant::now(),
@@ -131,6 +141,7 @@ impl RunningModem {
 
     /// Stops the modem and waits until its terminals are gone.
     pub async fn stop(mut self) {
+        self.shared.sockets.abort_all();
         for task in std::mem::take(&mut self.tasks) {
             task.abort();
             // The task was aborted: that is the only error there can be.
@@ -141,6 +152,7 @@ impl RunningModem {
 
 impl Drop for RunningModem {
     fn drop(&mut self) {
+        self.shared.sockets.abort_all();
         for task in &self.tasks {
             task.abort();
         }
@@ -161,6 +173,11 @@ impl ModemHandle {
 
 /// What the tasks of one modem share. The modem is locked before a line, and never the other way round.
 struct Shared {
+    /// Itself, for the tasks of sockets.
+    this: Weak<Shared>,
+    sockets: Arc<HostSockets>,
+    /// Tells that somebody has taken something, so that sockets may be read again.
+    flow: Notify,
     modem: Mutex<Modem>,
     ports: Vec<Arc<Port>>,
     started: Instant,
@@ -185,7 +202,7 @@ impl Shared {
         modem.set_time(self.now());
         let (result, output) = act(&mut modem);
         self.arm(&modem);
-        self.deliver(&output, None);
+        self.deliver(output, None);
         result
     }
 
@@ -206,14 +223,14 @@ impl Shared {
         self.watched();
         let mut modem = lock(&self.modem);
         let output = modem.tick(self.now());
-        self.deliver(&output, None);
+        self.deliver(output, None);
         for (index, port) in self.ports.iter().enumerate() {
             // V.250 §6.2.9 for a line without circuit 108/2: a rate of 0 hangs up (POSIX, B0).
             let hung_up = modem.is_in_data_mode(index)
                 && termios::tcgetattr(&port.master).is_ok_and(|attributes| attributes.output_speed() == 0);
             if hung_up {
                 let output = modem.drop_line(index);
-                self.deliver(&output, None);
+                self.deliver(output, None);
             }
         }
         self.arm(&modem);
@@ -233,13 +250,16 @@ impl Shared {
         let mut modem = lock(&self.modem);
         let (visit, another) = port.begin_input();
         if another {
-            let _ = modem.hang_up(index);
+            let output = modem.hang_up(index);
+            self.deliver(Output { writes: Vec::new(), ..output }, None);
         }
         let output = modem.receive_at(index, bytes, self.now());
         self.arm(&modem);
         // The card may have taken its time: the host that asked may be gone by now.
         self.watched();
-        self.deliver(&output, Some(visit));
+        self.deliver(output, Some(visit));
+        drop(modem);
+        self.flow.notify_waiters();
     }
 
     /// There is no input at the moment. When the last host has gone, that was all it had to say.
@@ -254,16 +274,56 @@ impl Shared {
             self.receive(index, &buffer[..count]);
         }
         if std::mem::take(&mut lock(&port.line).left) {
-            let _ = lock(&self.modem).hang_up(index);
+            let mut modem = lock(&self.modem);
+            let output = modem.hang_up(index);
+            // Nobody is there to be told anything, but sockets are closed.
+            self.deliver(Output { writes: Vec::new(), ..output }, None);
         }
     }
 
     /// Writes what the modem says. Answers are for the visit that asked; what comes unasked is for anybody.
-    fn deliver(&self, output: &Output, visit: Option<u64>) {
+    fn deliver(&self, output: Output, visit: Option<u64>) {
         for write in &output.writes {
             if let Some(port) = self.ports.get(write.port) {
                 port.write(&write.bytes, visit.filter(|_| write.kind == WriteKind::Response));
             }
+        }
+        for request in output.requests {
+            if let Some(this) = self.this.upgrade() {
+                self.sockets.perform(&this, request);
+            }
+        }
+    }
+}
+
+impl Core for Shared {
+    fn event(&self, event: SocketEvent) {
+        // Whether somebody is at the terminal decides what becomes of the answer.
+        self.watched();
+        let is_sent = matches!(event, SocketEvent::Sent { .. });
+        let mut modem = lock(&self.modem);
+        let output = modem.socket_event(event, self.now());
+        self.arm(&modem);
+        self.deliver(output, None);
+        drop(modem);
+        if is_sent {
+            // A port that had to wait may be read again.
+            self.ports.iter().for_each(|port| lock(&port.line).wake());
+        }
+    }
+
+    async fn room(&self, id: SocketId) -> usize {
+        loop {
+            // Before the look, so that nothing is missed in between.
+            let mut taken = pin!(self.flow.notified());
+            taken.as_mut().enable();
+            let flow = lock(&self.modem).flow(id);
+            let port = flow.port.and_then(|port| self.ports.get(port));
+            let room = port.map_or(flow.room, |port| flow.room.min(port.room()));
+            if room > 0 {
+                return room;
+            }
+            taken.await;
         }
     }
 }
@@ -291,7 +351,13 @@ async fn serve(shared: Arc<Shared>, index: usize, master: Pty) {
     let mut buffer = vec![0; 4096];
     loop {
         let read = poll_fn(|context| {
-            port.poll_backlog(context, &mut output)?;
+            if port.poll_backlog(context, &mut output)? {
+                shared.flow.notify_waiters();
+            }
+            // Woken when what was sent has gone. The host waits for as long, as it would for circuit 106.
+            if lock(&shared.modem).is_congested(index) {
+                return Poll::Pending;
+            }
             let mut read = ReadBuf::new(&mut buffer);
             match Pin::new(&mut input).poll_read(context, &mut read) {
                 Poll::Ready(result) => Poll::Ready(result.map(|()| read.filled().len())),

@@ -50,6 +50,12 @@ pub(crate) enum ResultCode {
     Ok,
     /// A connection stands, with this bit rate.
     Connect(u32),
+    /// A socket stands, or a file takes data. There is no rate.
+    ConnectData,
+    /// Data were taken for sending, or not.
+    Sent(bool),
+    /// Nothing yet: the result comes when a socket tells it.
+    Later,
     /// A command failed; those behind it were not executed.
     Failed(Failure),
 }
@@ -66,6 +72,10 @@ impl ResultCode {
             // V.250 §6.2.7: with X0 the rate is not told.
             ResultCode::Connect(_) if settings.progress == 0 => ("CONNECT".to_owned(), Some("1")),
             ResultCode::Connect(rate) => (format!("CONNECT {rate}"), Some("1")),
+            ResultCode::ConnectData => ("CONNECT".to_owned(), Some("1")),
+            ResultCode::Sent(true) => ("SEND OK".to_owned(), None),
+            ResultCode::Sent(false) => ("SEND FAIL".to_owned(), None),
+            ResultCode::Later => return,
             ResultCode::Failed(Failure::NoCarrier) => ("NO CARRIER".to_owned(), Some("3")),
             ResultCode::Failed(Failure::Error) => ("ERROR".to_owned(), Some("4")),
             ResultCode::Failed(Failure::Silence) => return,

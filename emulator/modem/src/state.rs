@@ -9,14 +9,19 @@ use crate::charset::Charset;
 use crate::download::Downloads;
 use crate::errors::{CmeError, CmsError};
 use crate::event::Tap;
+use crate::files::FileArea;
 use crate::ip_error::IpError;
 use crate::model::{BlankCard, Model, ProfileSwitch, Timing, UrcPort};
 use crate::network::Network;
 use crate::pdp::PdpContexts;
 use crate::phonebook::PhoneBook;
+use crate::port::Told;
 use crate::radio::RadioSetting;
 use crate::sim::{Sim, SimState};
 use crate::sms::MessageService;
+use crate::socket::SocketId;
+use crate::sockets::Sockets;
+use crate::ssl::SslContext;
 use crate::toolkit::Refresh;
 
 /// How long a module waits before it takes the power of a blank card again.
@@ -40,6 +45,13 @@ pub(crate) struct State {
     pub(crate) sim: Sim,
     pub(crate) network: Network,
     pub(crate) pdp: PdpContexts,
+    pub(crate) sockets: Sockets,
+    pub(crate) ssl: [SslContext; crate::ssl::COUNT as usize],
+    pub(crate) files: FileArea,
+    /// Sockets whose context is gone, and whether the device itself has let go of it.
+    pub(crate) lost: Vec<(SocketId, bool)>,
+    /// What sockets have to tell, and the port that it is for.
+    pub(crate) told: Vec<(usize, Told)>,
     /// How the last command of the module's own stack has ended.
     pub(crate) last_ip_error: Option<IpError>,
     pub(crate) downloads: Downloads,
@@ -132,6 +144,11 @@ impl State {
             sim: Sim::default(),
             network,
             pdp: PdpContexts::new(),
+            sockets: Sockets::default(),
+            ssl: Default::default(),
+            files: FileArea::new(model.files.size),
+            lost: Vec::new(),
+            told: Vec::new(),
             last_ip_error: None,
             downloads: Downloads::default(),
             messages: MessageService::default(),
@@ -165,6 +182,11 @@ impl State {
         self.sim = Sim::default();
         self.network.restart();
         self.pdp.restart();
+        self.sockets.abort_all();
+        self.ssl = Default::default();
+        self.files.restart();
+        self.lost.clear();
+        self.told.clear();
         self.last_ip_error = None;
         self.downloads.restart();
         self.messages.restart();
@@ -292,7 +314,7 @@ impl State {
         i64::try_from(self.now.as_secs()).unwrap_or(i64::MAX).saturating_add(self.options.clock_ahead)
     }
 
-    /// When something happens by itself.
+    /// When something happens by itself, but for sockets.
     pub(crate) fn deadline(&self) -> Option<Duration> {
         self.power_cycle.into_iter().chain(self.network_deadline()).min()
     }

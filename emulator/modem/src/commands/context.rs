@@ -31,6 +31,16 @@ pub(super) fn number(params: &Params, index: usize, range: std::ops::RangeInclus
     params.number(index).filter(|value| range.contains(value)).ok_or(IpError::InvalidParameter)
 }
 
+/// The same; the default when it is left out.
+pub(super) fn number_or(
+    params: &Params,
+    index: usize,
+    range: std::ops::RangeInclusive<u32>,
+    default: u32,
+) -> Result<u32, IpError> {
+    if params.omitted(index) { Ok(default) } else { number(params, index, range) }
+}
+
 /// At most so many parameters.
 pub(super) fn limited(params: &Params, count: usize) -> Attempt {
     if params.len() > count { Err(IpError::InvalidParameter) } else { Ok(()) }

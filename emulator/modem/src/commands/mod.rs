@@ -6,6 +6,7 @@
 mod access;
 mod book;
 mod context;
+mod files;
 mod general;
 mod message;
 mod network;
@@ -16,11 +17,14 @@ mod quectel;
 mod radio;
 mod security;
 mod serving;
+mod ssl;
+mod tcpip;
 mod v250;
 
 use std::time::Duration;
 
 use crate::connection::Connection;
+use crate::entry::Entry as DataEntry;
 use crate::errors::CmeError;
 use crate::model::CommandSet;
 use crate::parse::{Command, Form, Params, Parser, RegisterAction};
@@ -28,8 +32,10 @@ use crate::prompt::Prompt;
 use crate::result::{Failure, ResultCode};
 use crate::settings::Settings;
 use crate::sim::Files;
+use crate::socket::SocketId;
 use crate::state::State;
 
+pub(crate) use files::entered;
 pub(crate) use message::{complete, deliver, incoming};
 pub(crate) use quectel::{INDICATIONS, configuration, preferences};
 
@@ -40,8 +46,17 @@ pub(crate) enum Next {
     Nothing,
     /// Text is to be entered.
     Prompt(Box<Prompt>),
+    /// Data are to be entered.
+    Entry(Box<DataEntry>),
     /// Data mode begins.
     Connect,
+    /// The result comes from a socket.
+    Await {
+        /// The socket.
+        socket: SocketId,
+        /// It is its end that is waited for.
+        closes: bool,
+    },
     /// The module restarts.
     Restart,
     /// The module switches itself off.
@@ -58,8 +73,14 @@ pub(crate) struct Exec<'a> {
     pub(crate) connection: &'a mut Option<Connection>,
     /// No other command follows on the line.
     pub(crate) is_last: bool,
+    /// The port that the command came from.
+    pub(crate) port: usize,
+    /// A header, and data behind it, before the information response.
+    pub(crate) framed: Option<(String, Vec<u8>)>,
     /// The information response.
     pub(crate) lines: Vec<String>,
+    /// Data behind it.
+    pub(crate) data: Option<Vec<u8>>,
     /// What follows the response.
     pub(crate) next: Next,
     /// The result code in the place of `OK`; it ends the line.
@@ -132,6 +153,11 @@ const fn entry(name: &'static str) -> Entry {
 /// A command that tells something.
 const fn tells(name: &'static str, execute: Handler) -> Entry {
     Entry { execute: Some(execute), ..entry(name) }
+}
+
+/// A command that takes parameters only, tested by a text.
+const fn written(name: &'static str, test: &'static str, write: WriteHandler) -> Entry {
+    Entry { test: Test::Text(test), write: Some(write), ..entry(name) }
 }
 
 /// Makes a command one of a set.
@@ -358,6 +384,112 @@ const EXTENDED: &[Entry] = &[
         },
     ),
     of(CommandSet::Sockets, tells("+QIGETERROR", context::last_error)),
+    of(
+        CommandSet::Sockets,
+        Entry {
+            within: 60_000,
+            test: Test::Text("+QIDNSGIP: (1-7),<hostname>"),
+            write: Some(tcpip::look_up),
+            ..entry("+QIDNSGIP")
+        },
+    ),
+    of(
+        CommandSet::Sockets,
+        Entry {
+            within: 150_000,
+            test: Test::Text(
+                "+QIOPEN: (1-7),(0-11),\"TCP/UDP/TCP LISTENER/UDP SERVICE\",\"<IP_address>/<domain_name>\",\
+                 <remote_port>,<local_port>,(0-2),(0-11),(10-150)",
+            ),
+            write: Some(tcpip::open),
+            ..entry("+QIOPEN")
+        },
+    ),
+    of(
+        CommandSet::Sockets,
+        Entry {
+            within: 10_000,
+            test: Test::Text("+QICLOSE: (0-11),(0-65535)"),
+            write: Some(tcpip::close),
+            ..entry("+QICLOSE")
+        },
+    ),
+    of(
+        CommandSet::Sockets,
+        Entry { read: Some(tcpip::states), write: Some(tcpip::states_of), ..tells("+QISTATE", tcpip::states) },
+    ),
+    of(
+        CommandSet::Sockets,
+        Entry { test: Test::Text("+QISEND: (0-11),(0-1460)"), write: Some(tcpip::send), ..entry("+QISEND") },
+    ),
+    of(
+        CommandSet::Sockets,
+        Entry {
+            test: Test::Text("+QISENDEX: (0-11),<hex_string>"),
+            write: Some(tcpip::send_hex),
+            ..entry("+QISENDEX")
+        },
+    ),
+    of(
+        CommandSet::Sockets,
+        Entry { test: Test::Text("+QIRD: (0-11),(0-1500)"), write: Some(tcpip::read), ..entry("+QIRD") },
+    ),
+    of(
+        CommandSet::Sockets,
+        Entry { test: Test::Text("+QISWTMD: (0-11),(0-2)"), write: Some(tcpip::switch), ..entry("+QISWTMD") },
+    ),
+    // TLS (EC200U&EG915U SSL AN 1.1).
+    of(
+        CommandSet::Ssl,
+        Entry { test: Test::Call(ssl::test_configure), write: Some(ssl::configure), ..entry("+QSSLCFG") },
+    ),
+    of(
+        CommandSet::Ssl,
+        Entry {
+            within: ssl::WITHIN,
+            test: Test::Text("+QSSLOPEN: (1-7),(0-5),(0-11),<serveraddr>,<server_port>[,(0-2)]"),
+            write: Some(ssl::open),
+            ..entry("+QSSLOPEN")
+        },
+    ),
+    of(
+        CommandSet::Ssl,
+        Entry { test: Test::Text("+QSSLSEND: (0-11)[,(1-1460)]"), write: Some(ssl::send), ..entry("+QSSLSEND") },
+    ),
+    of(
+        CommandSet::Ssl,
+        Entry { test: Test::Text("+QSSLRECV: (0-11),(1-1500)"), write: Some(ssl::receive), ..entry("+QSSLRECV") },
+    ),
+    of(
+        CommandSet::Ssl,
+        Entry {
+            within: 10_000,
+            test: Test::Text("+QSSLCLOSE: (0-11),(0-65535)"),
+            write: Some(ssl::close),
+            ..entry("+QSSLCLOSE")
+        },
+    ),
+    of(CommandSet::Ssl, Entry { write: Some(ssl::state_of), ..tells("+QSSLSTATE", ssl::states) }),
+    // Files (the maker's FILE Application Note).
+    of(CommandSet::Files, Entry { write: Some(files::space), ..tells("+QFLDS", files::used) }),
+    of(CommandSet::Files, Entry { write: Some(files::list_like), ..tells("+QFLST", files::list) }),
+    of(CommandSet::Files, written("+QFDEL", "+QFDEL: <filename>", files::delete)),
+    of(
+        CommandSet::Files,
+        Entry { test: Test::Call(files::test_upload), write: Some(files::upload), ..entry("+QFUPL") },
+    ),
+    of(CommandSet::Files, written("+QFDWL", "+QFDWL: <filename>", files::download)),
+    of(
+        CommandSet::Files,
+        Entry { read: Some(files::read_open), ..written("+QFOPEN", "+QFOPEN: <filename>[,(0-2)]", files::open) },
+    ),
+    of(CommandSet::Files, written("+QFREAD", "+QFREAD: <filehandle>[,<length>]", files::read)),
+    of(CommandSet::Files, written("+QFWRITE", "+QFWRITE: <filehandle>[,<length>[,<timeout>]]", files::write)),
+    of(CommandSet::Files, written("+QFSEEK", "+QFSEEK: <filehandle>,<offset>[,<position>]", files::seek)),
+    of(CommandSet::Files, written("+QFPOSITION", "+QFPOSITION: <filehandle>", files::position)),
+    of(CommandSet::Files, written("+QFTUCAT", "+QFTUCAT: <filehandle>", files::truncate)),
+    of(CommandSet::Files, written("+QFFLUSH", "+QFFLUSH: <filehandle>", files::flush)),
+    of(CommandSet::Files, written("+QFCLOSE", "+QFCLOSE: <filehandle>", files::close)),
 ];
 
 /// The basic commands.
@@ -506,6 +638,16 @@ impl Exec<'_> {
     /// Adds a line to the information response.
     pub(crate) fn line(&mut self, line: impl Into<String>) {
         self.lines.push(line.into());
+    }
+
+    /// Puts data behind the information response.
+    fn data(&mut self, data: Vec<u8>) {
+        self.data = Some(data);
+    }
+
+    /// Puts data with a header in front of the information response.
+    fn framed(&mut self, header: &str, data: Vec<u8>) {
+        self.framed = Some((header.to_owned(), data));
     }
 
     /// A text in quotes, in the character set of the port.

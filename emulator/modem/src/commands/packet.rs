@@ -5,6 +5,7 @@ use std::net::Ipv6Addr;
 use super::{Exec, INCORRECT, Next, Outcome, at_most, choice, name};
 use crate::connection::{Connection, Peer};
 use crate::errors::CmeError;
+use crate::model::CommandSet;
 use crate::parse::{Params, quote};
 use crate::pdp::{ActivationError, Authentication, CONTEXTS, Context, Credentials, PdpType, SmCause};
 use crate::result::{Failure, ResultCode};
@@ -51,6 +52,7 @@ impl State {
     /// Lets go of a context and tells of it.
     pub(crate) fn deactivate_context(&mut self, cid: u8) {
         if self.pdp.deactivate(cid, &mut self.network) {
+            self.end_sockets(cid, true);
             self.report_packet_event(format!("ME PDN DEACT {cid}"));
         }
     }
@@ -61,6 +63,11 @@ impl State {
             return;
         }
         for cid in self.pdp.lose_all() {
+            self.end_sockets(cid, false);
+            // EC200U&EG915U TCP/IP AN 1.1 §2.5.5.
+            if self.model.dialect.has_set(CommandSet::Sockets) && cid <= 7 {
+                self.tell(format!("+QIURC: \"pdpdeact\",{cid}"));
+            }
             self.report_packet_event(format!("NW PDN DEACT {cid}"));
         }
     }

@@ -1,6 +1,7 @@
 //! Basic commands and S-parameters, and the commands of the line itself (V.250 §6).
 
 use super::{Exec, INCORRECT, Next, Outcome, at_most, choice};
+use crate::connection::Peer;
 use crate::parse::Params;
 use crate::result::{Failure, ResultCode};
 use crate::settings::{REGISTERS, Settings};
@@ -55,7 +56,7 @@ pub(super) fn store(exec: &mut Exec<'_>, _: u32) -> Outcome {
 
 /// `Z` (V.250 §6.1.1): a connection ends, the settings are those that are stored.
 pub(super) fn restore(exec: &mut Exec<'_>, _: u32) -> Outcome {
-    *exec.connection = None;
+    exec.state.end_connection(exec.connection);
     *exec.settings = exec.stored.clone();
     Ok(())
 }
@@ -99,16 +100,18 @@ pub(super) fn answer(_: &mut Exec<'_>, _: u32) -> Outcome {
 
 /// `H` (V.250 §6.3.6).
 pub(super) fn hook(exec: &mut Exec<'_>, _: u32) -> Outcome {
-    *exec.connection = None;
+    exec.state.end_connection(exec.connection);
     Ok(())
 }
 
 /// `O` (V.250 §6.3.7): back to data mode.
 pub(super) fn online(exec: &mut Exec<'_>, _: u32) -> Outcome {
-    if exec.connection.is_none() {
-        return Err(Failure::NoCarrier);
-    }
+    let Some(connection) = exec.connection else { return Err(Failure::NoCarrier) };
+    let is_socket = matches!(connection.peer, Peer::Socket(_));
     connect(exec);
+    if is_socket {
+        exec.code = Some(ResultCode::ConnectData);
+    }
     Ok(())
 }
 

@@ -186,6 +186,12 @@ impl Port {
         line.wake();
     }
 
+    /// How much can be written without anything being dropped. Nobody there takes everything.
+    pub(super) fn room(&self) -> usize {
+        let line = lock(&self.line);
+        if line.is_open() { BACKLOG.saturating_sub(line.backlog.len()) } else { BACKLOG }
+    }
+
     /// Writes as much as the terminal takes.
     pub(super) fn write_some(&self, bytes: &[u8]) -> usize {
         let mut written = 0;
@@ -200,17 +206,19 @@ impl Port {
         written
     }
 
-    /// Writes from the backlog as long as the terminal takes it, and has the task woken when it takes more.
-    pub(super) fn poll_backlog(&self, context: &mut Context<'_>, terminal: &mut OwnedWritePty) -> io::Result<()> {
+    /// Writes from the backlog as long as the terminal takes it, and has the task woken when it takes more. Gives true when
+    /// there is more room than before.
+    pub(super) fn poll_backlog(&self, context: &mut Context<'_>, terminal: &mut OwnedWritePty) -> io::Result<bool> {
         let mut line = lock(&self.line);
         line.waker = Some(context.waker().clone());
+        let before = line.backlog.len();
         while !line.backlog.is_empty() {
             match Pin::new(&mut *terminal).poll_write(context, &line.backlog) {
                 Poll::Ready(written) => drop(line.backlog.drain(..written?)),
                 Poll::Pending => break,
             }
         }
-        Ok(())
+        Ok(line.backlog.len() < before)
     }
 }
 

@@ -4,13 +4,22 @@ mod any_input;
 mod blank;
 mod channels;
 mod commands;
+mod files;
 mod forms;
 mod line;
 mod network;
 mod note;
 mod packet;
+#[cfg(feature = "shell")]
+mod peer;
 mod quirks;
+#[cfg(feature = "shell")]
+mod sockets;
+mod ssl;
+mod stage;
 mod states;
+#[cfg(feature = "shell")]
+mod tls;
 
 use std::time::Duration;
 

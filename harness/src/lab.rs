@@ -18,6 +18,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use euicc::spec::{CardSpec, ProfileSource};
 use euicc::{CardConfig, Euicc, NotificationSummary, Nvram, NvramError, PreinstalledProfile, ProfileSummary};
+use modem::network::NetworkSpec;
 use modem::{Model, Modem, ModemEvent, RunningModem};
 use pki::{Pki, PkiSpec};
 use rsp::crypto::{Curve, Random, SeededRandom, SystemRandom};
@@ -28,6 +29,8 @@ use smdp::front::{Exchange, FaultFired};
 use smdp::manage::Watch;
 use smdp::{OrderId, OrderSpec, OrderState, Profile, Server, Smdp, SmdpConfig, SmdpEvent};
 
+use crate::built_in_lpa::ModuleLpa;
+use crate::console::Console;
 use crate::tidy::Nest;
 use crate::timeline::{Direction, Http, Role, Timeline};
 
@@ -126,6 +129,8 @@ pub struct LabBuilder {
     pki: Option<Pki>,
     listen: SocketAddr,
     resolvable: bool,
+    by_name: bool,
+    network: NetworkSpec,
     use_default_smdp: bool,
     preinstalled: Vec<Preinstalled>,
     orders: Vec<OrderSpec>,
@@ -187,6 +192,18 @@ impl LabBuilder {
     /// Makes the server's address one whose host name does not resolve.
     pub fn unresolvable(mut self) -> Self {
         self.resolvable = false;
+        self
+    }
+
+    /// Makes the server's address one with a host name, so that a name has to be resolved to reach it; `localhost`.
+    pub fn by_name(mut self) -> Self {
+        self.by_name = true;
+        self
+    }
+
+    /// The mobile network around the modem; one that lets every card in when nothing is said.
+    pub fn network(mut self, network: NetworkSpec) -> Self {
+        self.network = network;
         self
     }
 
@@ -261,6 +278,7 @@ impl LabBuilder {
         let host = match (self.resolvable, tls.1) {
             (false, _) => UNRESOLVABLE_HOST.to_owned(),
             (true, Some(name)) => name,
+            (true, None) if self.by_name => "localhost".to_owned(),
             (true, None) => listening.ip().to_string(),
         };
         let address = format!("{host}:{}", listening.port());
@@ -314,8 +332,14 @@ impl LabBuilder {
             None => Model::named(DEFAULT_MODEL).map_err(|error| io(DEFAULT_MODEL)(std::io::Error::other(error)))?,
         };
         let model_name = model.identity.model.clone();
-        let modem = RunningModem::start(Modem::observed(model, Some(Box::new(slot)), Box::new(watch)))
-            .map_err(io("the modem's pseudo-terminals"))?;
+        let modem = Modem::in_network(model, Some(Box::new(slot)), self.network, Some(Box::new(watch)));
+        let modem = RunningModem::start(modem).map_err(io("the modem's pseudo-terminals"))?;
+        let trust = pki.ci(self.curve)?.to_pem().into_bytes();
+        let module_lpa = ModuleLpa::new(modem.handle(), self.timeline.clone(), trust);
+        modem.apply(|modem| {
+            modem.set_downloader(Box::new(module_lpa));
+            modem::Output::default()
+        });
 
         let nest = Nest::of_process().map_err(io("a folder for temporary files"))?;
         let folder = nest.folder("lab-").map_err(io("a folder for the lab"))?;
@@ -535,6 +559,8 @@ impl Lab {
             pki: None,
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             resolvable: true,
+            by_name: false,
+            network: NetworkSpec::default(),
             use_default_smdp: false,
             preinstalled: Vec::new(),
             orders: Vec::new(),
@@ -557,6 +583,11 @@ impl Lab {
     /// The modem.
     pub fn modem(&self) -> &RunningModem {
         &self.modem
+    }
+
+    /// The operator's console: what the operator of the mobile network sees of the modem, and can do about it.
+    pub fn console(&self) -> Console<'_> {
+        Console::new(&self.modem, &self.timeline)
     }
 
     /// The model of the modem.

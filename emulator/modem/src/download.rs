@@ -55,9 +55,9 @@ pub struct DownloadJob {
 
 /// Makes downloads for the module's own LPA.
 pub trait Downloader: Send {
-    /// Begins a download. It is called while the modem works and must not wait for anything: the work is done
-    /// elsewhere, and ends in [`Modem::finish_download`].
-    fn start(&mut self, job: DownloadJob);
+    /// Begins a download; false when it cannot. It is called while the modem works and must not wait for anything: the
+    /// work is done elsewhere, and ends in [`Modem::finish_download`].
+    fn start(&mut self, job: DownloadJob) -> bool;
 }
 
 /// The way from the module to a server.
@@ -153,9 +153,9 @@ impl State {
         let Some(downloader) = &mut self.downloads.downloader else { return false };
         self.downloads.issued += 1;
         let ticket = DownloadTicket(self.downloads.issued);
-        self.downloads.current = Some(Download { ticket, function, channel: None, told: 0 });
-        downloader.start(DownloadJob { ticket, activation_code, confirmation_code });
-        true
+        let begun = downloader.start(DownloadJob { ticket, activation_code, confirmation_code });
+        self.downloads.current = begun.then_some(Download { ticket, function, channel: None, told: 0 });
+        begun
     }
 
     fn download(&mut self, ticket: DownloadTicket) -> Result<&mut Download, DownloadGone> {
@@ -257,8 +257,9 @@ mod tests {
     struct Jobs(Arc<Mutex<Vec<DownloadJob>>>);
 
     impl Downloader for Jobs {
-        fn start(&mut self, job: DownloadJob) {
+        fn start(&mut self, job: DownloadJob) -> bool {
             self.0.lock().unwrap().push(job);
+            true
         }
     }
 

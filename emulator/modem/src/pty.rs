@@ -115,6 +115,11 @@ impl RunningModem {
         ModemHandle(Arc::downgrade(&self.shared))
     }
 
+    /// The same for something that gives an answer.
+    pub fn with<T>(&self, act: impl FnOnce(&mut Modem) -> (T, Output)) -> T {
+        self.shared.with(act)
+    }
+
     /// The same for something that can fail.
     pub fn try_apply<E>(&self, change: impl FnOnce(&mut Modem) -> Result<Output, E>) -> Result<(), E> {
         let mut failure = None;

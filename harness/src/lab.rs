@@ -12,8 +12,8 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use euicc::spec::{CardSpec, ProfileSource};
@@ -21,16 +21,23 @@ use euicc::{CardConfig, Euicc, NotificationSummary, Nvram, NvramError, Preinstal
 use modem::network::NetworkSpec;
 use modem::{Model, Modem, ModemEvent, RunningModem};
 use pki::{Pki, PkiSpec};
-use rsp::crypto::{Curve, Random, SeededRandom, SystemRandom};
+use rsp::crypto::{Curve, PrivateKey, Random, SeededRandom, SystemRandom};
 use rsp::es10::config::encode_set_default_dp_address_request;
 use rsp::es10::profiles::ProfileState;
 use rsp::{Eid, Iccid};
-use smdp::front::{Exchange, FaultFired};
+use smdp::front::{Exchange, FaultFired, TlsFlaw};
 use smdp::manage::Watch;
 use smdp::{OrderId, OrderSpec, OrderState, Profile, Server, Smdp, SmdpConfig, SmdpEvent};
 
 use crate::built_in_lpa::ModuleLpa;
 use crate::console::Console;
+use crate::fault::card::{CardFault, FaultyCard, Inside};
+use crate::fault::cut::CuttableStore;
+use crate::fault::line::{FaultyLine, LineFault};
+use crate::fault::socket::DeadAddress;
+use crate::fault::{Deed, Deeds, Trigger};
+pub use crate::scenario::ast::CardCertificate;
+use crate::scenario::ast::{Template, Variable};
 use crate::tidy::Nest;
 use crate::timeline::{Direction, Http, Role, Timeline};
 
@@ -135,8 +142,30 @@ pub struct LabBuilder {
     preinstalled: Vec<Preinstalled>,
     orders: Vec<OrderSpec>,
     faults: Vec<smdp::Fault>,
+    line_faults: Vec<(LineFault, Trigger)>,
+    card_faults: Vec<(CardFault, Trigger)>,
+    dead: Option<Dead>,
+    card_changes: Vec<CardChange>,
+    free_memory: Option<u32>,
+    default_address: Option<Template>,
+    server_name: Option<String>,
+    come_and_go: bool,
+    card_is_in: bool,
+    card_certificate: CardCertificate,
     timeline: Timeline,
     clock: Clock,
+}
+
+/// A change of what a card is like.
+type CardChange = Box<dyn FnOnce(&mut CardConfig) + Send>;
+
+/// What is at the server's address instead of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dead {
+    /// Nobody: connections are refused.
+    Refusing,
+    /// Nothing ever comes back.
+    BlackHole,
 }
 
 impl LabBuilder {
@@ -231,6 +260,67 @@ impl LabBuilder {
         self
     }
 
+    /// Makes something go wrong on the AT line.
+    pub fn line_fault(mut self, fault: LineFault, trigger: Trigger) -> Self {
+        self.line_faults.push((fault, trigger));
+        self
+    }
+
+    /// Makes something go wrong with the card. With a power cut the card's store is one of its own, in memory.
+    pub fn card_fault(mut self, fault: CardFault, trigger: Trigger) -> Self {
+        self.card_faults.push((fault, trigger));
+        self
+    }
+
+    /// Says that the server is at an address where nobody answers.
+    pub fn dead_address(mut self, dead: Dead) -> Self {
+        self.dead = Some(dead);
+        self
+    }
+
+    /// Changes what the card is like, after its kind has been applied.
+    pub fn change_card(mut self, change: impl FnOnce(&mut CardConfig) + Send + 'static) -> Self {
+        self.card_changes.push(Box::new(change));
+        self
+    }
+
+    /// How many bytes are free on the card, beside the profiles that are on it.
+    pub fn free_memory(mut self, bytes: u32) -> Self {
+        self.free_memory = Some(bytes);
+        self
+    }
+
+    /// The default SM-DP+ address of the card; `${smdp}` in it is that of the lab's server.
+    pub fn default_address(mut self, address: Template) -> Self {
+        self.default_address = Some(address);
+        self
+    }
+
+    /// The host name by which the server is known, in the place of its address. The host of an LPA has to be told the
+    /// address: see [`Lab::resolve`].
+    pub fn server_name(mut self, name: String) -> Self {
+        self.server_name = Some(name);
+        self
+    }
+
+    /// Has the terminals be links, as they will go away and come back by other paths: see [`Lab::cut_power`].
+    pub fn terminals_come_and_go(mut self) -> Self {
+        self.come_and_go = true;
+        self
+    }
+
+    /// Leaves the card out of the modem; [`Lab::insert_card`] puts it in.
+    pub fn without_card(mut self) -> Self {
+        self.card_is_in = false;
+        self
+    }
+
+    /// The certificate of the card.
+    pub fn card_certificate(mut self, certificate: CardCertificate) -> Self {
+        self.card_certificate = certificate;
+        self
+    }
+
     /// The timeline that events go to; a new one when nothing is said.
     pub fn timeline(mut self, timeline: Timeline) -> Self {
         self.timeline = timeline;
@@ -244,10 +334,18 @@ impl LabBuilder {
     }
 
     /// Makes the lab. Has to be called inside a tokio runtime with I/O and time.
-    pub fn start(self) -> Result<Lab, LabError> {
-        let now = (self.clock)();
-        let random = |label: &str| -> Box<dyn Random> {
-            match self.seed {
+    pub fn start(mut self) -> Result<Lab, LabError> {
+        let offset = Arc::new(AtomicI64::new(0));
+        let clock: Clock = {
+            let (clock, offset) = (self.clock.clone(), offset.clone());
+            Arc::new(move || clock().saturating_add(offset.load(Ordering::Relaxed)))
+        };
+        let now = clock();
+        // Certificates are dated by the day, so that the same seed gives the same ones the whole day.
+        let today = now - now.rem_euclid(86_400);
+        let seed = self.seed;
+        let random = move |label: &str| -> Box<dyn Random> {
+            match seed {
                 Some(seed) => Box::new(SeededRandom::new(seed, label)),
                 None => Box::new(SystemRandom),
             }
@@ -262,7 +360,7 @@ impl LabBuilder {
                     }
                 }
                 let spec = PkiSpec { curves, eids: Vec::new(), ..PkiSpec::default() };
-                Pki::generate(&spec, &mut *random("pki"), now)?
+                Pki::generate(&spec, &mut *random("pki"), today)?
             }
         };
         let own_eid = self.card.as_ref().and_then(|card| card.eid);
@@ -271,17 +369,33 @@ impl LabBuilder {
             None => Eid::parse(DEFAULT_EID).map_err(|error| io(DEFAULT_EID)(std::io::Error::other(error)))?,
         };
 
-        let listener =
-            TcpListener::bind(self.listen).map_err(io(format!("the SM-DP+ cannot listen on {}", self.listen)))?;
+        // The address that was asked for may be taken by another lab with the same seed; any other one does then.
+        let listener = TcpListener::bind(self.listen).or_else(|error| match error.kind() {
+            std::io::ErrorKind::AddrInUse if is_from_seed(self.listen) => TcpListener::bind(("127.0.0.1", 0)),
+            _ => Err(error),
+        });
+        let listener = listener.map_err(io(format!("the SM-DP+ cannot listen on {}", self.listen)))?;
         let listening = listener.local_addr().map_err(io("the SM-DP+'s listener"))?;
-        let tls = server_identity(&pki, self.curve, &mut *random("tls"), now)?;
-        let host = match (self.resolvable, tls.1) {
-            (false, _) => UNRESOLVABLE_HOST.to_owned(),
-            (true, Some(name)) => name,
-            (true, None) if self.by_name => "localhost".to_owned(),
-            (true, None) => listening.ip().to_string(),
+        let mut names = host_names(listening);
+        names.extend(self.server_name.clone());
+        let tls = server_identity(&pki, self.curve, &names, &mut *random("tls"), today)?;
+        let host = match (self.resolvable, tls.1, &self.server_name) {
+            (false, _, _) => UNRESOLVABLE_HOST.to_owned(),
+            (true, Some(name), _) => name,
+            (true, None, Some(name)) => name.clone(),
+            (true, None, None) if self.by_name => "localhost".to_owned(),
+            (true, None, None) => listening.ip().to_string(),
         };
-        let address = format!("{host}:{}", listening.port());
+        let dead = match self.dead {
+            None => None,
+            Some(Dead::Refusing) => Some(DeadAddress::refusing()),
+            Some(Dead::BlackHole) => Some(DeadAddress::black_hole()),
+        };
+        let dead = dead.transpose().map_err(io("an address where nobody is"))?;
+        let address = match &dead {
+            None => format!("{host}:{}", listening.port()),
+            Some(dead) => dead.address().to_string(),
+        };
 
         let ci = pki.ci(self.curve)?.clone();
         let credentials = pki.smdp(self.curve)?;
@@ -290,7 +404,7 @@ impl LabBuilder {
             credentials.oid.clone(),
             vec![smdp::Credentials { ci, auth: identity(&credentials.auth), pb: identity(&credentials.pb) }],
         );
-        config.aliases = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+        config.aliases = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), listening.ip().to_string()];
         let mut server = Smdp::new(config, random("server"))?;
         for order in self.orders {
             server.add_order(order, now)?;
@@ -298,15 +412,34 @@ impl LabBuilder {
         server.drain_events();
         let smdp = Arc::new(Mutex::new(server));
         let counted = Arc::new(Watch::default());
+        let needs_flawed = self.faults.iter().any(|fault| matches!(fault.action, smdp::front::Action::TlsFlaw(_)));
+        let flawed = match needs_flawed {
+            true => flawed_identities(&pki, self.curve, &names, &random, today),
+            false => Vec::new(),
+        };
         let options = smdp::front::Options {
-            clock: self.clock.clone(),
+            clock: clock.clone(),
             observer: Arc::new(ServerWatch { timeline: self.timeline.clone(), watch: counted.clone() }),
             faults: self.faults,
+            flawed,
             ..smdp::front::Options::default()
         };
         let front = Server::start(listener, smdp, &tls.0, options)?;
 
-        let card = card(CardParts {
+        let cut = self
+            .card_faults
+            .iter()
+            .find(|(fault, _)| *fault == CardFault::PowerCut)
+            .map(|(_, trigger)| (CuttableStore::new(), u64::from(trigger.nth)));
+        if let Some(template) = &self.default_address {
+            let filled = template.fill(|variable| match variable {
+                Variable::Smdp => address.clone(),
+                _ => String::new(),
+            });
+            self.card_changes
+                .push(Box::new(move |config| config.default_smdp = Some(filled).filter(|it| !it.is_empty())));
+        }
+        let (mut card, config) = card(CardParts {
             pki: &pki,
             curve: self.curve,
             eid,
@@ -315,16 +448,36 @@ impl LabBuilder {
             state: self.state.as_deref(),
             smdp_address: &address,
             default_smdp: self.use_default_smdp,
+            changes: self.card_changes,
+            certificate: self.card_certificate,
+            cut: cut.as_ref().map(|(store, _)| store.clone()),
             random: &random,
             now,
+            today,
         })?;
+        if let Some(bytes) = self.free_memory {
+            card.set_free_memory(bytes);
+        }
+        // What the card has written to be made is none of the writes that are counted.
+        if let Some((store, nth)) = &cut {
+            store.cut_at(*nth);
+        }
         let card = Arc::new(Mutex::new(card));
         let card_time = Arc::new(AtomicU64::new(0));
-        let slot = CardSlot {
+        let (deeds, asked) = tokio::sync::mpsc::unbounded_channel();
+        let slot = Slot {
             card: card.clone(),
-            timeline: self.timeline.clone(),
-            clock: self.clock.clone(),
             time: card_time.clone(),
+            timeline: self.timeline.clone(),
+            clock: clock.clone(),
+            faults: self.card_faults,
+            deeds: deeds.clone(),
+            reopening: cut.map(|(store, _)| Reopening {
+                store,
+                config,
+                random: Arc::new(random),
+                times: Arc::default(),
+            }),
         };
         let watch = ModemWatch { timeline: self.timeline.clone() };
         let model = match self.model {
@@ -332,8 +485,17 @@ impl LabBuilder {
             None => Model::named(DEFAULT_MODEL).map_err(|error| io(DEFAULT_MODEL)(std::io::Error::other(error)))?,
         };
         let model_name = model.identity.model.clone();
-        let modem = Modem::in_network(model, Some(Box::new(slot)), self.network, Some(Box::new(watch)));
-        let modem = RunningModem::start(modem).map_err(io("the modem's pseudo-terminals"))?;
+        let comes_and_goes =
+            self.come_and_go || self.line_faults.iter().any(|(fault, _)| matches!(fault, LineFault::Gone(_)));
+        let line: Option<Box<dyn modem::Line>> = match self.line_faults.is_empty() {
+            true => None,
+            false => Some(Box::new(FaultyLine::new(self.line_faults, self.timeline.clone(), deeds))),
+        };
+        let inserted = self.card_is_in.then(|| slot.card());
+        let modem = Modem::in_network(model, inserted, self.network, Some(Box::new(watch)));
+        let modem = RunningModem::start_on(modem, modem::HostNetwork::loopback(), line)
+            .map_err(io("the modem's pseudo-terminals"))?;
+        let modem = Arc::new(modem);
         let trust = pki.ci(self.curve)?.to_pem().into_bytes();
         let module_lpa = ModuleLpa::new(modem.handle(), self.timeline.clone(), trust);
         modem.apply(|modem| {
@@ -345,8 +507,15 @@ impl LabBuilder {
         let folder = nest.folder("lab-").map_err(io("a folder for the lab"))?;
         let ci_file = folder.path().join("ci.pem");
         std::fs::write(&ci_file, pki.ci(self.curve)?.to_pem()).map_err(io(ci_file.display().to_string()))?;
+        // A terminal that goes away comes back by another path: hosts are told a link that stays.
+        let links = match comes_and_goes {
+            true => link_all(&modem.current_ttys(), folder.path()).map_err(io("links to the terminals"))?,
+            false => Vec::new(),
+        };
+        let deeds = tokio::spawn(do_deeds(asked, Arc::downgrade(&modem), folder.path().to_owned()));
         Ok(Lab {
             modem,
+            links,
             model_name,
             card,
             card_time,
@@ -356,7 +525,11 @@ impl LabBuilder {
             eid,
             ci_file,
             timeline: self.timeline,
-            clock: self.clock,
+            clock,
+            clock_offset: offset,
+            slot,
+            deeds,
+            _dead: dead,
             pki,
             _folder: folder,
             _nest: nest,
@@ -371,15 +544,60 @@ impl LabBuilder {
 fn server_identity(
     pki: &Pki,
     curve: Curve,
+    names: &[String],
     random: &mut dyn Random,
     now: i64,
 ) -> Result<(smdp::Identity, Option<String>), LabError> {
-    let names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
     if pki.ci_key(curve).is_ok() {
-        return Ok((identity(&pki.issue_tls(curve, &names, random, now)?), None));
+        return Ok((identity(&pki.issue_tls(curve, names, random, now)?), None));
     }
     let own = pki.tls(curve)?;
     Ok((identity(own), own.certificate.dns_names().first().cloned()))
+}
+
+/// Whether an address is one that follows from a seed: a fixed port of loopback that nobody has asked for.
+fn is_from_seed(address: SocketAddr) -> bool {
+    matches!(address, SocketAddr::V4(address) if address.ip().is_loopback() && address.ip().octets()[1] != 0)
+}
+
+/// The names under which a server on this address is known.
+fn host_names(listening: SocketAddr) -> Vec<String> {
+    let mut names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).to_vec();
+    let own = listening.ip().to_string();
+    if !listening.ip().is_unspecified() && !names.contains(&own) {
+        names.push(own);
+    }
+    names
+}
+
+/// The certificates that faults put in the place of the server's right one, as far as they can be made.
+fn flawed_identities(
+    pki: &Pki,
+    curve: Curve,
+    names: &[String],
+    random: &dyn Fn(&str) -> Box<dyn Random>,
+    now: i64,
+) -> Vec<(TlsFlaw, smdp::Identity)> {
+    const DAY: i64 = 86_400;
+    let mut list = Vec::new();
+    let spec = PkiSpec { curves: vec![curve], host_names: names.to_vec(), eids: Vec::new(), ..PkiSpec::default() };
+    if let Ok(other) = Pki::generate(&spec, &mut *random("other pki"), now)
+        && let Ok(tls) = other.tls(curve)
+    {
+        list.push((TlsFlaw::Untrusted, identity(tls)));
+    }
+    let key = PrivateKey::generate(curve, &mut *random("expired tls key"));
+    if let (Ok(ci), Ok(smdp), Ok(key)) = (pki.ci_identity(curve), pki.smdp(curve), key) {
+        let spec = pki::CertificateSpec::dp_tls(names, &smdp.oid, now - 2 * DAY);
+        let spec = pki::CertificateSpec { not_after: now - DAY, ..spec };
+        let issued = spec.issue(&ci, key, &mut *random("expired tls"));
+        list.extend(issued.map(|made| (TlsFlaw::Expired, identity(&made))));
+    }
+    let elsewhere = ["elsewhere.example.invalid".to_owned()];
+    let other = pki.issue_tls(curve, &elsewhere, &mut *random("tls elsewhere"), now);
+    list.extend(other.map(|made| (TlsFlaw::WrongName, identity(&made))));
+    list.extend(pki.smdp(curve).map(|smdp| (TlsFlaw::WrongRole, identity(&smdp.auth))));
+    list
 }
 
 fn identity(identity: &pki::Identity) -> smdp::Identity {
@@ -396,22 +614,45 @@ struct CardParts<'a> {
     state: Option<&'a Path>,
     smdp_address: &'a str,
     default_smdp: bool,
+    changes: Vec<CardChange>,
+    certificate: CardCertificate,
+    /// A store whose power can be cut, in the place of any other.
+    cut: Option<CuttableStore>,
     random: &'a dyn Fn(&str) -> Box<dyn Random>,
     now: i64,
+    today: i64,
 }
 
 /// The file of a card's data in the folder that a lab keeps its state in.
 const CARD_STORE: &str = "card.redb";
 
-fn card(parts: CardParts<'_>) -> Result<Euicc, LabError> {
+/// The card, and what it is like.
+fn card(parts: CardParts<'_>) -> Result<(Euicc, CardConfig), LabError> {
+    let other = match parts.certificate {
+        CardCertificate::OtherCi => {
+            let spec = PkiSpec { eids: Vec::new(), ..PkiSpec::default() };
+            Some(Pki::generate(&spec, &mut *(parts.random)("pki of the card"), parts.today)?)
+        }
+        _ => None,
+    };
+    let pki = other.as_ref().unwrap_or(parts.pki);
     let issue = |curve| {
-        let credentials = match parts.pki.euicc(curve, &parts.eid) {
+        let no_euicc = |reason: String| LabError::NoEuicc { eid: parts.eid, curve, reason };
+        let mut credentials = match pki.euicc(curve, &parts.eid) {
             Some(known) => known.clone(),
-            None => parts
-                .pki
-                .issue_euicc(curve, &parts.eid, &mut *(parts.random)("euicc"), parts.now)
-                .map_err(|error| LabError::NoEuicc { eid: parts.eid, curve, reason: error.to_string() })?,
+            None => pki
+                .issue_euicc(curve, &parts.eid, &mut *(parts.random)("euicc"), parts.today)
+                .map_err(|error| no_euicc(error.to_string()))?,
         };
+        if parts.certificate == CardCertificate::Expired {
+            let organization = credentials.eum.organization().unwrap_or_default();
+            let spec = pki::CertificateSpec::euicc(organization, &parts.eid, parts.today - 2 * 86_400);
+            let spec = pki::CertificateSpec { not_after: parts.today - 86_400, ..spec };
+            let eum = pki.eum_identity(curve).map_err(|error| no_euicc(error.to_string()))?;
+            credentials.euicc = spec
+                .issue(&eum, credentials.euicc.key.clone(), &mut *(parts.random)("expired euicc"))
+                .map_err(|error| no_euicc(error.to_string()))?;
+        }
         Ok::<_, LabError>(euicc::Credentials {
             ci: credentials.ci,
             eum: credentials.eum,
@@ -451,10 +692,16 @@ fn card(parts: CardParts<'_>) -> Result<Euicc, LabError> {
             })?;
         config.preinstalled.push(profile.nicknamed(wanted.nickname));
     }
+    parts.changes.into_iter().for_each(|change| change(&mut config));
+    let likeness = config.clone();
     let random = (parts.random)("card");
-    let mut card = match parts.state {
-        None => Euicc::new(config, random),
-        Some(folder) => {
+    let mut card = match (parts.cut, parts.state) {
+        (Some(store), _) => {
+            let opened = Nvram::backend(store).and_then(|nvram| Euicc::open(config, random, nvram));
+            opened.map_err(|source| LabError::Store { path: PathBuf::from("the card's store"), source })?
+        }
+        (None, None) => Euicc::new(config, random),
+        (None, Some(folder)) => {
             std::fs::create_dir_all(folder).map_err(io(folder.display().to_string()))?;
             let path = folder.join(CARD_STORE);
             let opened = Nvram::file(&path).and_then(|nvram| Euicc::open(config, random, nvram));
@@ -471,7 +718,7 @@ fn card(parts: CardParts<'_>) -> Result<Euicc, LabError> {
         card.reset();
     }
     card.drain_events();
-    Ok(card)
+    Ok((card, likeness))
 }
 
 /// A profile that the file of a card names.
@@ -512,9 +759,42 @@ fn es10(card: &mut Euicc, request: &[u8], now: i64) -> Option<Vec<u8>> {
     }
 }
 
+/// Does what the faults ask for, from outside of the modem, until the lab goes down.
+async fn do_deeds(mut asked: tokio::sync::mpsc::UnboundedReceiver<Deed>, modem: Weak<RunningModem>, folder: PathBuf) {
+    while let Some(deed) = asked.recv().await {
+        let Some(modem) = modem.upgrade() else { return };
+        match deed {
+            Deed::RemoveCard => modem.apply(|modem| modem.set_card(None)),
+            Deed::ResetModem => modem.apply(Modem::reset),
+            Deed::Unplug(time) => {
+                modem.unplug();
+                tokio::time::sleep(time).await;
+                // Without a terminal there is nothing to come back to: whoever waits for it runs into its own deadline.
+                if modem.plug_in().is_ok() {
+                    let _ = link_all(&modem.current_ttys(), &folder);
+                }
+            }
+        }
+    }
+}
+
+/// Makes the links to the terminals in a folder, or has them lead to others.
+fn link_all(ttys: &[PathBuf], folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let link = |(port, tty): (usize, &PathBuf)| {
+        let (link, new) = (folder.join(format!("tty{port}")), folder.join(format!("tty{port}.new")));
+        std::os::unix::fs::symlink(tty, &new)?;
+        // In one step: whoever opens it finds the one or the other.
+        std::fs::rename(&new, &link)?;
+        Ok(link)
+    };
+    ttys.iter().enumerate().map(link).collect()
+}
+
 /// A lab that runs. Dropping it takes it down.
 pub struct Lab {
-    modem: RunningModem,
+    modem: Arc<RunningModem>,
+    /// Links to its terminals, when these come and go.
+    links: Vec<PathBuf>,
     model_name: String,
     card: Arc<Mutex<Euicc>>,
     card_time: Arc<AtomicU64>,
@@ -525,6 +805,10 @@ pub struct Lab {
     ci_file: PathBuf,
     timeline: Timeline,
     clock: Clock,
+    clock_offset: Arc<AtomicI64>,
+    slot: Slot,
+    deeds: tokio::task::JoinHandle<()>,
+    _dead: Option<DeadAddress>,
     pki: Pki,
     _folder: tempfile::TempDir,
     // The folder above is in it.
@@ -565,19 +849,107 @@ impl Lab {
             preinstalled: Vec::new(),
             orders: Vec::new(),
             faults: Vec::new(),
+            line_faults: Vec::new(),
+            card_faults: Vec::new(),
+            dead: None,
+            card_changes: Vec::new(),
+            free_memory: None,
+            default_address: None,
+            server_name: None,
+            come_and_go: false,
+            card_is_in: true,
+            card_certificate: CardCertificate::default(),
             timeline: Timeline::new(),
             clock: Arc::new(system_time),
         }
     }
 
+    /// Takes the card out of the modem.
+    pub fn remove_card(&self) {
+        self.modem.apply(|modem| modem.set_card(None));
+    }
+
+    /// Puts the card into the modem.
+    pub fn insert_card(&self) {
+        self.modem.apply(|modem| modem.set_card(Some(self.slot.card())));
+    }
+
+    /// Cuts the power of modem and card, and brings it back: the terminals go away, and come back by other paths.
+    pub fn cut_power(&self) -> Result<(), LabError> {
+        self.modem.unplug();
+        self.modem.apply(Modem::reset);
+        self.modem.plug_in().map_err(io("the modem's pseudo-terminals"))?;
+        if !self.links.is_empty() {
+            link_all(&self.modem.current_ttys(), self._folder.path()).map_err(io("links to the terminals"))?;
+        }
+        Ok(())
+    }
+
+    /// What a host has to be told when the server goes by a name: `HOST:PORT:ADDRESS`, as `lpad --resolve` takes it.
+    pub fn resolve(&self) -> Option<String> {
+        let host = self.address.rsplit_once(':').map_or(self.address.as_str(), |(host, _)| host);
+        let listening = self.front.address();
+        (host.parse::<std::net::IpAddr>().is_err() && host != UNRESOLVABLE_HOST)
+            .then(|| format!("{host}:{}:{}", listening.port(), listening.ip()))
+    }
+
+    /// Restarts the modem.
+    pub fn reset_modem(&self) {
+        self.modem.apply(Modem::reset);
+    }
+
+    /// Lets the clock of the lab go on by so many seconds. That of the hosts, and of their TLS, stays as it is.
+    pub fn advance_clock(&self, seconds: i64) {
+        self.clock_offset.fetch_add(seconds, Ordering::Relaxed);
+    }
+
+    /// Switches the server off: whoever calls is refused.
+    pub async fn stop_server(&self) {
+        self.front.suspend().await;
+    }
+
+    /// Switches the server on again.
+    pub fn start_server(&self) -> Result<(), LabError> {
+        self.front.resume().map_err(io("the SM-DP+ cannot listen again"))
+    }
+
+    /// Moves the order with this matching id to another state, as the operator of the server does. False when there is
+    /// no such order.
+    pub fn move_order(&self, matching_id: &str, state: OrderState, cause: &str) -> bool {
+        let now = self.now();
+        let mut server = self.front.smdp().lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(id) = server.order_with_matching_id(matching_id).map(smdp::Order::id) else { return false };
+        server.set_order_state(id, state, cause, now);
+        true
+    }
+
+    /// Has the order with this matching id expire now. False when there is no such order.
+    pub fn expire_order(&self, matching_id: &str) -> bool {
+        let now = self.now();
+        let mut server = self.front.smdp().lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(id) = server.order_with_matching_id(matching_id).map(smdp::Order::id) else { return false };
+        server.set_order_expiry(id, Some(now - 1));
+        true
+    }
+
+    /// How many sessions the server has open.
+    pub fn open_sessions(&self) -> usize {
+        self.front.smdp().lock().unwrap_or_else(PoisonError::into_inner).open_sessions()
+    }
+
+    /// The default SM-DP+ address of the card.
+    pub fn default_smdp(&self) -> Option<String> {
+        self.card().default_smdp().map(str::to_owned)
+    }
+
     /// The terminal of the modem's first AT port.
     pub fn tty(&self) -> &Path {
-        self.modem.ttys().first().map(PathBuf::as_path).unwrap_or(Path::new(""))
+        self.ttys().first().map(PathBuf::as_path).unwrap_or(Path::new(""))
     }
 
     /// The terminals of all AT ports.
     pub fn ttys(&self) -> &[PathBuf] {
-        self.modem.ttys()
+        if self.links.is_empty() { self.modem.ttys() } else { &self.links }
     }
 
     /// The modem.
@@ -628,27 +1000,6 @@ impl Lab {
     /// The folder of this lab's own files, which goes with it.
     pub fn folder(&self) -> &Path {
         self._folder.path()
-    }
-
-    /// Takes the card out of the modem.
-    pub fn remove_card(&self) {
-        self.modem.apply(|modem| modem.set_card(None));
-    }
-
-    /// Puts the card into the modem, which resets it.
-    pub fn insert_card(&self) {
-        let slot = CardSlot {
-            card: self.card.clone(),
-            timeline: self.timeline.clone(),
-            clock: self.clock.clone(),
-            time: self.card_time.clone(),
-        };
-        self.modem.apply(|modem| modem.set_card(Some(Box::new(slot))));
-    }
-
-    /// Restarts the modem.
-    pub fn reset_modem(&self) {
-        self.modem.apply(modem::Modem::reset);
     }
 
     /// The certificates and keys.
@@ -731,6 +1082,7 @@ impl Drop for Lab {
     /// Closes the card's store before anything else can ask for it: the modem's tasks, which share the card, end a
     /// moment later. Whatever they still send goes to a card that keeps nothing.
     fn drop(&mut self) {
+        self.deeds.abort();
         let blank = Euicc::new(CardConfig::new(self.eid, Vec::new()), Box::new(SystemRandom));
         drop(std::mem::replace(&mut *self.card(), blank));
     }
@@ -742,8 +1094,77 @@ pub fn system_time() -> i64 {
     since.ok().and_then(|since| i64::try_from(since.as_secs()).ok()).unwrap_or_default()
 }
 
+/// What makes cards for the modem's slot: all of them the lab's one card, with its faults around it.
+struct Slot {
+    card: Arc<Mutex<Euicc>>,
+    time: Arc<AtomicU64>,
+    timeline: Timeline,
+    clock: Clock,
+    faults: Vec<(CardFault, Trigger)>,
+    deeds: Deeds,
+    reopening: Option<Reopening>,
+}
+
+impl Slot {
+    /// The card, to be put into the modem. Its faults count anew with each insertion.
+    fn card(&self) -> Box<dyn modem::Card> {
+        let card = WatchedCard {
+            card: self.card.clone(),
+            timeline: self.timeline.clone(),
+            clock: self.clock.clone(),
+            time: self.time.clone(),
+        };
+        if self.faults.is_empty() {
+            return Box::new(card);
+        }
+        let inside = CardInside { card: self.card.clone(), reopening: self.reopening.clone() };
+        let faults = self.faults.clone();
+        Box::new(FaultyCard::new(card, inside, faults, self.timeline.clone(), self.deeds.clone()))
+    }
+}
+
+/// Where random numbers come from, each purpose with its own.
+type RandomOf = dyn Fn(&str) -> Box<dyn Random> + Send + Sync;
+
+/// How a card whose power was cut begins anew.
+#[derive(Clone)]
+struct Reopening {
+    store: CuttableStore,
+    config: CardConfig,
+    random: Arc<RandomOf>,
+    times: Arc<AtomicU64>,
+}
+
+/// What faults do to the card beside its contacts.
+struct CardInside {
+    card: Arc<Mutex<Euicc>>,
+    reopening: Option<Reopening>,
+}
+
+impl Inside for CardInside {
+    fn fill_memory(&self) {
+        self.card.lock().unwrap_or_else(PoisonError::into_inner).set_free_memory(0);
+    }
+
+    fn has_lost_power(&self) -> bool {
+        self.reopening.as_ref().is_some_and(|reopening| reopening.store.is_cut())
+    }
+
+    fn give_power(&self) {
+        let Some(Reopening { store, config, random, times }) = &self.reopening else { return };
+        store.restore();
+        // The same random numbers as before would be the same challenges.
+        let label = format!("card {}", times.fetch_add(1, Ordering::Relaxed) + 2);
+        let nvram = Nvram::backend(store.clone());
+        // What a cut leaves behind can be read again: the card's own tests show it for every write.
+        if let Ok(card) = nvram.and_then(|nvram| Euicc::open(config.clone(), random(&label), nvram)) {
+            *self.card.lock().unwrap_or_else(PoisonError::into_inner) = card;
+        }
+    }
+}
+
 /// The card as the modem sees it; what happens inside goes to the timeline.
-struct CardSlot {
+struct WatchedCard {
     card: Arc<Mutex<Euicc>>,
     timeline: Timeline,
     clock: Clock,
@@ -751,7 +1172,7 @@ struct CardSlot {
     time: Arc<AtomicU64>,
 }
 
-impl CardSlot {
+impl WatchedCard {
     fn with<T>(&self, act: impl FnOnce(&mut Euicc, i64) -> T) -> T {
         let now = (self.clock)();
         let mut card = self.card.lock().unwrap_or_else(PoisonError::into_inner);
@@ -768,7 +1189,7 @@ impl CardSlot {
     }
 }
 
-impl modem::Card for CardSlot {
+impl modem::Card for WatchedCard {
     fn reset(&mut self) -> Vec<u8> {
         self.with(|card, _| card.reset())
     }
@@ -831,8 +1252,16 @@ impl smdp::front::Observer for ServerWatch {
         use smdp::front::Action;
         let layer = match fault.action {
             Action::TcpClose | Action::TcpReset => "tcp",
-            Action::TlsClose | Action::TlsGarbage | Action::TlsAlert(_) | Action::TlsHang => "tls",
-            Action::HttpStatus { .. } | Action::HttpNoReply => "http",
+            Action::TlsClose | Action::TlsGarbage | Action::TlsAlert(_) | Action::TlsHang | Action::TlsFlaw(_) => "tls",
+            Action::HttpStatus { .. }
+            | Action::HttpNoReply
+            | Action::HttpCut { .. }
+            | Action::HttpDrip { .. }
+            | Action::HttpContentType
+            | Action::HttpGarbage
+            | Action::HttpMissing(_)
+            | Action::HttpRedirect(_)
+            | Action::HttpHuge { .. } => "http",
             _ => "es9plus",
         };
         let at = fault.function.map(|function| format!(" at {}", function.name())).unwrap_or_default();

@@ -4,6 +4,9 @@
 //! does its steps, and compares what was observed (the [`timeline::Timeline`], the card, the orders) with what it
 //! expects; the reports print the verdicts.
 
+// The JSON Schema of the language is one large `json!`.
+#![recursion_limit = "256"]
+
 pub mod bench;
 pub mod bench_at;
 pub mod bench_card;
@@ -12,6 +15,7 @@ mod built_in_lpa;
 pub mod cli;
 pub mod console;
 pub mod control;
+pub mod fault;
 pub mod fleet;
 pub mod lab;
 pub mod lpa;

@@ -43,6 +43,10 @@ fn duration(description: &str) -> Value {
     pattern(description, "^[0-9]+ ?(ms|s|min)$")
 }
 
+fn boolean(description: &str) -> Value {
+    json!({ "description": description, "type": "boolean" })
+}
+
 fn integer(description: &str, least: i64, most: i64) -> Value {
     json!({ "description": description, "type": "integer", "minimum": least, "maximum": most })
 }
@@ -83,10 +87,14 @@ pub fn scenario() -> Value {
     let reasons: Vec<&str> = error_reasons().map(rsp::es10::download::ErrorReason::name).collect();
     let eid = "^([0-9]{32}|\\$\\{eid\\})$";
     let status = "^[0-9]+(\\.[0-9]+)*/[0-9]+(\\.[0-9]+)*$";
-    let mut es9plus = choice("a fault of the messages", &words::<Es9PlusFault>());
-    if let Some(words) = es9plus.as_object_mut() {
-        words.remove("description");
-    }
+    let only = |words: Vec<&str>| json!({ "enum": words });
+    let hexadecimal = "^([0-9A-Fa-f]{2}| |\\$\\{[^}]*\\})*$";
+    let status_word = "^[0-9A-Fa-fXx]{4}$";
+    let rules = words::<smdp::profile::PolicyRule>();
+    let curves = words::<rsp::crypto::Curve>();
+    let commands: Vec<&str> = bpp_commands().map(rsp::es10::download::BppCommandId::name).collect();
+    let card_functions = words::<CardFunction>();
+    let of_one_of = |description: &str, of: &[&str]| json!({ "description": description, "type": "array", "items": { "enum": of } });
     let profile_ref = json!({
         "description": "a profile on the card: its number in the list, its ICCID, or the name of a built-in one",
         "oneOf": [
@@ -98,21 +106,36 @@ pub fn scenario() -> Value {
     let definitions = json!({
         "modem": table("The modem at the start.", &[], json!({
             "model": choice("one of `esimlab models`", &vocabulary.models),
+            "file": line("the file of a model of one's own, relative to the scenario"),
+            "ports": integer("how many AT ports it has; as its model says when not given", 1, 4),
         })),
         "pki": table("The certificates and keys of the lab.", &[], json!({
-            "curve": choice("the curve of all of them", &words::<rsp::crypto::Curve>()),
+            "curve": choice("the curve of all of them", &curves),
+            "folder": line("a folder laid out like SGP.26, relative to the scenario; new ones are made when not given"),
+        })),
+        "clock": table("The clock of the lab.", &["now"], json!({
+            "now": { "description": "date and time of UTC at the start; those of the system when not given" },
         })),
         "card": table("The card at the start.", &[], json!({
             "kind": choice("one of `esimlab cards`", &vocabulary.cards),
+            "file": line("the file of a card of one's own, relative to the scenario"),
+            "present": boolean("whether it is in the modem"),
             "eid": pattern("32 digits; the lab's own when not given", "^[0-9]{32}$"),
             "profiles": list("what is installed", "installedProfile"),
+            "free_memory": integer("bytes that are free for profiles", 0, i64::from(u32::MAX)),
+            "default_smdp": string("its default SM-DP+ address"),
+            "forbidden_rules": of_one_of("the profile policy rules that it forbids", &rules),
+            "ci": of_one_of("the curves of the CIs under which it has keys, most preferred first", &curves),
+            "certificate": choice("what is wrong with its certificate", &words::<CardCertificate>()),
         })),
         "installedProfile": table("A profile that is on the card.", &["profile"], json!({
             "profile": choice("a built-in profile", &vocabulary.profiles),
             "state": choice("disabled when not given", &states),
             "nickname": line("its nickname"),
+            "rules": of_one_of("its profile policy rules", &rules),
         })),
         "smdp": table("The SM-DP+ at the start.", &[], json!({
+            "name": line("its host name, when it is not to be an address"),
             "order": list("its orders", "order"),
         })),
         "order": table("An order of the SM-DP+.", &[], json!({
@@ -122,24 +145,92 @@ pub fn scenario() -> Value {
             "state": choice("released when not given", &words::<smdp::OrderState>()),
             "eid": pattern("the only card that may have it", eid),
             "confirmation_code": line("the code that the user has to give"),
-            "replace_session_keys": { "description": "whether the package is protected with keys of its own", "type": "boolean" },
+            "replace_session_keys": boolean("whether the package is protected with keys of its own"),
+            "rules": of_one_of("the profile policy rules of its profile", &rules),
+            "expires": duration("how long it is valid, from the start"),
+            "attempts": integer("how often its download may be tried", 1, 1_000_000),
         })),
         "fault": one_of(table("Something that goes wrong.", &[], json!({
-            "name": choice("the server's name", &words::<DoesNotResolve>()),
+            "name": choice("the server's name", &words::<NameFault>()),
             "tcp": choice("the connection", &words::<TcpFault>()),
-            "tls": choice("the TLS handshake", &words::<TlsFault>()),
-            "http": integer("the server answers with this status", 200, 599),
+            "tls": {
+                "description": "the TLS handshake",
+                "oneOf": [
+                    only(words::<TlsFault>()),
+                    table("a fatal alert", &["alert"], json!({ "alert": integer("its number", 0, 255) })),
+                ],
+            },
+            "http": {
+                "description": "the response of HTTP",
+                "oneOf": [
+                    integer("the server answers with this status", 200, 599),
+                    only(words::<HttpFault>()),
+                    one_of(table("something else that is wrong", &[], json!({
+                        "status": integer("the server answers with this status", 200, 599),
+                        "body": string("and this body"),
+                        "missing": line("this member of the JSON is missing"),
+                        "redirect": line("the client is sent there"),
+                    })), &["status", "missing", "redirect"]),
+                ],
+            },
             "es9plus": {
                 "description": "a fault of the messages, or the status with which the function is refused",
-                "oneOf": [es9plus, pattern("subject and reason code", status)],
+                "oneOf": [only(words::<Es9PlusFault>()), pattern("subject and reason code", status)],
             },
-            "function": choice("confines `http` and `es9plus` to one function", &functions),
-            "nth": integer("from which occasion on", 1, 1_000_000),
+            "at": {
+                "description": "the AT line",
+                "oneOf": [
+                    only(words::<LineWord>()),
+                    one_of(table("a fault with a value", &[], json!({
+                        "cme_error": integer("`+CME ERROR` with this number instead of an answer", 0, 999),
+                        "urc": line("this URC in the middle of the answer"),
+                        "delay": duration("how much later the answer comes"),
+                        "gone": duration("for how long the terminal is gone"),
+                    })), &["cme_error", "urc", "delay", "gone"]),
+                ],
+            },
+            "card": {
+                "description": "the card",
+                "oneOf": [only(words::<CardFault>()), pattern("it answers this status word", "^[0-9A-Fa-f]{4}$")],
+            },
+            "bytes": integer("of `http`: after how many bytes it is cut, of how many a piece is, how many are too many", 0, 100_000_000),
+            "segment": integer("of `es9plus`: which segment of the profile is altered, from 1", 1, 1_000_000),
+            "function": {
+                "description": "confines the fault to one function: of ES9+ for `http` and `es9plus`, of the card for `at` and `card`",
+                "enum": functions.iter().chain(&card_functions).collect::<Vec<_>>(),
+            },
+            "order": line("confines `http` and `es9plus` to the order with this matching id"),
+            "command": string("a regular expression: confines `at` and `card` to such commands"),
+            "nth": integer("from which occasion on; for `card = \"power-cut\"` at which write", 1, 1_000_000),
             "count": integer("at how many occasions; all when not given", 1, 1_000_000),
-        })), &["name", "tcp", "tls", "http", "es9plus"]),
+            "after": duration("not before so much time has passed"),
+            "after_bytes": integer("not before so many bytes of commands", 1, 1_000_000_000),
+        })), &["name", "tcp", "tls", "http", "es9plus", "at", "card"]),
+        "expectedLine": {
+            "description": "a line of the modem: as it stands, by a pattern, or `...` for any lines",
+            "oneOf": [
+                { "type": "string" },
+                table("a pattern", &["pattern"], json!({
+                    "pattern": string("a regular expression for the whole line; `(?<name>...)` captures"),
+                })),
+            ],
+        },
         "step": one_of(table("One thing that happens.", &[], json!({
             "at": pattern("an AT command", "^[Aa][Tt][^\\r\\n]*$"),
-            "reply": { "description": "the lines of its answer, the final result code last", "type": "array", "minItems": 1, "items": { "type": "string" } },
+            "port": integer("at which AT port, from 0", 0, 9),
+            "reply": { "description": "the lines of its answer, the final result code last", "type": "array", "minItems": 1, "items": reference("expectedLine") },
+            "transcript": line("the file of an AT dialogue, relative to the scenario"),
+            "dialogue": string("an AT dialogue: lines with `>` or `<` in front"),
+            "urc": reference("expectedLine"),
+            "apdu": pattern("a command to the card, by AT+CSIM", hexadecimal),
+            "data": {
+                "description": "the data of the card's response",
+                "oneOf": [
+                    pattern("hexadecimal digits", "^[0-9A-Fa-f ]*$"),
+                    table("a pattern for them", &["pattern"], json!({ "pattern": string("a regular expression") })),
+                ],
+            },
+            "sw": pattern("the status word of the card, `x` for any digit", status_word),
             "lpa": reference("operation"),
             "outcome": choice("what must come of the operation", &words::<Outcome>()),
             "status": pattern("subject and reason code of the server", status),
@@ -149,8 +240,31 @@ pub fn scenario() -> Value {
                 "description": "why the card refused the profile (SGP.22 §2.5.6)",
                 "oneOf": [{ "enum": reasons }, integer("by its number", 1, 127)],
             },
+            "command": choice("at which command of the package it did", &commands),
+            "profiles": list("what the LPA lists, in this order", "expectedProfile"),
+            "notifications": list("what the LPA lists, in this order", "expectedNotification"),
+            "timeout": duration("how long the LPA waits for one answer"),
+            "segment": integer("how many bytes go into one STORE DATA", 1, 255),
+            "csim": boolean("whether the LPA reaches the card by AT+CSIM"),
+            "accept_rules": boolean("whether the user agrees to the policy rules of the profile"),
+            "refresh": boolean("whether the LPA asks for a REFRESH when it switches profiles"),
+            "server": {
+                "description": "what the operator of the server does",
+                "oneOf": [
+                    only(words::<crate::scenario::parse::Switch>()),
+                    one_of(table("something with an order, by its matching id", &[], json!({
+                        "release": line("it is released"),
+                        "cancel": line("it is cancelled"),
+                        "expire": line("it expires"),
+                    })), &["release", "cancel", "expire"]),
+                ],
+            },
+            "card": choice("what is done with the card", &words::<CardAction>()),
+            "modem": choice("what happens to the modem", &words::<ModemAction>()),
+            "clock": duration("how much the clock of the lab goes on"),
+            "parallel": { "description": "steps that begin together", "type": "array", "minItems": 2, "items": reference("step") },
             "within": pattern("how long the step may take; documented: what the documents give the AT command", "^([0-9]+ ?(ms|s|min)|documented)$"),
-        })), &["at", "lpa"]),
+        })), &["at", "transcript", "dialogue", "urc", "apdu", "lpa", "server", "card", "modem", "clock", "parallel"]),
         "operation": one_of(table("An operation of the LPA.", &[], json!({
             "download": string("an activation code, or UseSMDP for the card's default SM-DP+ address"),
             "confirmation_code": string("the confirmation code that the user gives"),
@@ -160,7 +274,10 @@ pub fn scenario() -> Value {
             "nickname": reference("profileRef"),
             "name": string("the nickname; empty takes it away"),
             "list": { "description": "list the profiles", "const": true },
-        })), &["download", "enable", "disable", "delete", "nickname", "list"]),
+            "notifications": choice("what is done with the notifications on the card", &words::<crate::scenario::parse::NotificationWord>()),
+            "default_address": string("the default SM-DP+ address of the card; empty takes it away"),
+            "info": { "description": "show what the card says of itself", "const": true },
+        })), &["download", "enable", "disable", "delete", "nickname", "list", "notifications", "default_address", "info"]),
         "profileRef": profile_ref,
         "expect": table("What must be seen afterwards.", &[], json!({
             "euicc": reference("expectedCard"),
@@ -174,11 +291,15 @@ pub fn scenario() -> Value {
                 "type": "object",
                 "additionalProperties": { "enum": words::<smdp::OrderState>() },
             },
+            "open_sessions": integer("how many sessions the server has open", 0, 1000),
+            "faults": integer("how often faults have fired, all together", 0, 1_000_000),
+            "within": duration("how long all steps may take together"),
         })),
         "expectedCard": table("What must be seen of the card.", &[], json!({
             "profiles": list("all profiles on the card, in any order", "expectedProfile"),
             "notifications": list("all notifications that wait on the card, in their order", "expectedNotification"),
             "open_channels": integer("how many logical channels are open", 0, 19),
+            "default_smdp": string("its default SM-DP+ address; empty for none"),
         })),
         "expectedProfile": table("A profile that must be on the card.", &["profile"], json!({
             "profile": reference("profileRef"),
@@ -203,6 +324,7 @@ pub fn scenario() -> Value {
             "skip": line("why it is not run at present"),
             "modem": reference("modem"),
             "pki": reference("pki"),
+            "clock": reference("clock"),
             "card": reference("card"),
             "smdp": reference("smdp"),
             "fault": list("what goes wrong", "fault"),
@@ -359,18 +481,27 @@ mod tests {
         let schema = scenario();
         let step = "[[step]]\nat = 'AT'\n";
         let x = format!("{UNKNOWN} = 1");
-        let tables: [(&str, Vec<String>); 14] = [
+        let tables: [(&str, Vec<String>); 16] = [
             ("", vec![x.clone()]),
             ("modem", vec![format!("[modem]\n{x}\n{step}")]),
             ("pki", vec![format!("[pki]\n{x}\n{step}")]),
+            ("clock", vec![format!("[clock]\n{x}\nnow = 2026-01-01T00:00:00Z\n{step}")]),
             ("card", vec![format!("[card]\n{x}\n{step}")]),
             ("installedProfile", vec![format!("[card]\nprofiles = [{{ {x} }}]\n{step}")]),
             ("smdp", vec![format!("[smdp]\n{x}\n{step}")]),
             ("order", vec![format!("[[smdp.order]]\n{x}\n{step}")]),
-            ("fault", vec![format!("[[fault]]\n{x}\n{step}")]),
+            (
+                "fault",
+                vec![format!("[[fault]]\nhttp = 503\n{x}\n{step}"), format!("[[fault]]\nat = 'noise'\n{x}\n{step}")],
+            ),
+            ("expectedLine", vec![format!("[[step]]\nurc = {{ {x} }}\n{step}")]),
             (
                 "step",
-                vec![format!("{step}{x}"), format!("[[step]]\nlpa = {{ list = true }}\noutcome = 'success'\n{x}")],
+                vec![
+                    format!("{step}{x}"),
+                    format!("[[step]]\napdu = '00'\n{x}"),
+                    format!("[[step]]\nlpa = {{ list = true }}\noutcome = 'success'\n{x}"),
+                ],
             ),
             ("operation", vec![format!("[[step]]\nlpa = {{ list = true, {x} }}\noutcome = 'success'")]),
             ("expect", vec![format!("{step}[expect]\n{x}")]),
@@ -380,6 +511,7 @@ mod tests {
         ];
         for (name, texts) in tables {
             let table = if name.is_empty() { &schema } else { &schema["definitions"][name] };
+            let table = if name == "expectedLine" { &table["oneOf"][1] } else { table };
             let has: BTreeSet<String> = table["properties"].as_object().unwrap().keys().cloned().collect();
             let parser: BTreeSet<String> =
                 texts.iter().flat_map(|text| allowed(&format!("format = 1\ntitle = 'x'\n{text}\n"))).collect();

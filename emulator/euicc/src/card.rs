@@ -262,6 +262,11 @@ impl Euicc {
         self.config.memory.saturating_sub(self.store.memory())
     }
 
+    /// Makes so many bytes free for profiles, beside those that are on the card.
+    pub fn set_free_memory(&mut self, bytes: u32) {
+        self.config.memory = self.store.memory().saturating_add(bytes);
+    }
+
     /// The logical channels that are open, the basic one included.
     pub fn open_channels(&self) -> Vec<u8> {
         self.channels.open_numbers()

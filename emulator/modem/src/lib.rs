@@ -68,6 +68,6 @@ pub use model::{
 };
 pub use output::{Output, Write, WriteKind};
 #[cfg(feature = "shell")]
-pub use pty::{Dropped, ModemHandle, RunningModem};
+pub use pty::{Dropped, Line, ModemHandle, RunningModem};
 pub use radio::{Radio, RadioSetting};
 pub use socket::{SocketEvent, SocketId, SocketRequest, TlsSettings, TlsVersions, Transport};

@@ -56,21 +56,42 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Something on the line between the terminals and the modem: a fault, say. It hands on to the modem what the host
+/// writes, and gives back what comes to the host.
+pub trait Line: Send {
+    /// A host has written to a port, at this time since the epoch.
+    fn receive(&mut self, modem: &mut Modem, port: usize, bytes: &[u8], now: Duration) -> Output;
+
+    /// Something may be due, of the line or of the modem.
+    fn tick(&mut self, modem: &mut Modem, now: Duration) -> Output;
+
+    /// When something of the line's own is due.
+    fn deadline(&self) -> Option<Duration>;
+}
+
 /// A modem that runs on pseudo-terminals. It stops when this is dropped.
 pub struct RunningModem {
     shared: Arc<Shared>,
     ttys: Vec<PathBuf>,
-    tasks: Vec<JoinHandle<()>>,
+    /// The timekeeper.
+    keeper: JoinHandle<()>,
+    /// Those that serve the ports, while there are ports.
+    servers: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl RunningModem {
     /// Opens a terminal for each port and serves them on the current tokio runtime.
     pub fn start(modem: Modem) -> io::Result<Self> {
-        RunningModem::start_in(modem, HostNetwork::loopback())
+        RunningModem::start_on(modem, HostNetwork::loopback(), None)
     }
 
     /// The same, with a network that its sockets reach.
     pub fn start_in(modem: Modem, network: HostNetwork) -> io::Result<Self> {
+        RunningModem::start_on(modem, network, None)
+    }
+
+    /// The same with something on the line.
+    pub fn start_on(modem: Modem, network: HostNetwork, line: Option<Box<dyn Line>>) -> io::Result<Self> {
         let runtime = tokio::runtime::Handle::try_current()
             .map_err(|error| io::Error::other(format!("a modem is started inside a tokio runtime: {error}")))?;
         let opened = (0..modem.port_count()).map(|_| Port::open()).collect::<io::Result<Vec<_>>>()?;
@@ -81,7 +102,8 @@ impl RunningModem {
             sockets: Arc::new(HostSockets::new(network, runtime.clone())),
             flow: Notify::new(),
             modem: Mutex::new(modem),
-            ports,
+            line: Mutex::new(line),
+            ports: Mutex::new(ports),
             started: Instant::now(),
             epoch: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
             due: Mutex::new(None),
@@ -91,16 +113,41 @@ impl RunningModem {
         modem.set_time(shared.now());
         shared.arm(&modem);
         drop(modem);
-        let tasks = masters
-            .into_iter()
-            .enumerate()
-            .map(|(index, master)| runtime.spawn(serve(Arc::clone(&shared), index, master)))
-            .chain([runtime.spawn(keep_time(Arc::clone(&shared)))])
-            .collect();
-        Ok(RunningModem { shared, ttys, tasks })
+        let servers = Mutex::new(Shared::serve_all(&shared, &runtime, masters));
+        let keeper = runtime.spawn(keep_time(Arc::clone(&shared)));
+        Ok(RunningModem { shared, ttys, keeper, servers })
     }
 
-    /// The paths of the terminals, in the order of the ports.
+    /// Takes the terminals away, as a USB device that leaves does: hosts that have them open are told that they are
+    /// gone. The modem goes on.
+    pub fn unplug(&self) {
+        lock(&self.servers).drain(..).for_each(|server| server.abort());
+        let gone = std::mem::take(&mut *lock(&self.shared.ports));
+        let mut modem = lock(&self.shared.modem);
+        for index in 0..gone.len() {
+            // There is nobody to be told.
+            let _ = modem.hang_up(index);
+        }
+    }
+
+    /// Brings the terminals back; their paths are others, see [`RunningModem::current_ttys`]. Has to be called inside a
+    /// tokio runtime.
+    pub fn plug_in(&self) -> io::Result<()> {
+        let runtime = tokio::runtime::Handle::try_current().map_err(io::Error::other)?;
+        let count = lock(&self.shared.modem).port_count();
+        let opened = (0..count).map(|_| Port::open()).collect::<io::Result<Vec<_>>>()?;
+        let (ports, masters): (Vec<_>, Vec<_>) = opened.into_iter().unzip();
+        *lock(&self.shared.ports) = ports;
+        *lock(&self.servers) = Shared::serve_all(&self.shared, &runtime, masters);
+        Ok(())
+    }
+
+    /// The paths of the terminals that are there now.
+    pub fn current_ttys(&self) -> Vec<PathBuf> {
+        lock(&self.shared.ports).iter().map(|port| port.path.clone()).collect()
+    }
+
+    /// The paths of the terminals that it was started with, in the order of the ports.
     pub fn ttys(&self) -> &[PathBuf] {
         &self.ttys
     }
@@ -136,31 +183,33 @@ impl RunningModem {
     /// Whether a host has the terminal of a port open.
     pub fn is_open(&self, port: usize) -> bool {
         self.shared.watched();
-        self.shared.ports.get(port).is_some_and(|port| lock(&port.line).is_open())
+        self.shared.port(port).is_some_and(|port| lock(&port.line).is_open())
     }
 
     /// What did not reach the host at a port.
     pub fn dropped(&self, port: usize) -> Dropped {
-        self.shared.ports.get(port).map(|port| lock(&port.line).dropped).unwrap_or_default()
+        self.shared.port(port).map(|port| lock(&port.line).dropped).unwrap_or_default()
     }
 
     /// Stops the modem and waits until its terminals are gone.
     pub async fn stop(mut self) {
         self.shared.sockets.abort_all();
-        for task in std::mem::take(&mut self.tasks) {
+        self.keeper.abort();
+        let servers = std::mem::take(&mut *lock(&self.servers));
+        for task in servers {
             task.abort();
             // The task was aborted: that is the only error there can be.
             let _ = task.await;
         }
+        let _ = (&mut self.keeper).await;
     }
 }
 
 impl Drop for RunningModem {
     fn drop(&mut self) {
         self.shared.sockets.abort_all();
-        for task in &self.tasks {
-            task.abort();
-        }
+        self.keeper.abort();
+        lock(&self.servers).iter().for_each(JoinHandle::abort);
     }
 }
 
@@ -184,7 +233,10 @@ struct Shared {
     /// Tells that somebody has taken something, so that sockets may be read again.
     flow: Notify,
     modem: Mutex<Modem>,
-    ports: Vec<Arc<Port>>,
+    /// What is on the line. It is locked after the modem.
+    line: Mutex<Option<Box<dyn Line>>>,
+    /// None while the terminals are gone. Not held while anything else is done.
+    ports: Mutex<Vec<Arc<Port>>>,
     started: Instant,
     /// The time since the epoch when it was started.
     epoch: Duration,
@@ -195,6 +247,17 @@ struct Shared {
 }
 
 impl Shared {
+    /// The terminal of a port, if it is there.
+    fn port(&self, index: usize) -> Option<Arc<Port>> {
+        lock(&self.ports).get(index).cloned()
+    }
+
+    /// Starts a task for each terminal.
+    fn serve_all(shared: &Arc<Shared>, runtime: &tokio::runtime::Handle, masters: Vec<Pty>) -> Vec<JoinHandle<()>> {
+        let serve = |(index, master)| runtime.spawn(serve(Arc::clone(shared), index, master));
+        masters.into_iter().enumerate().map(serve).collect()
+    }
+
     /// The time since the epoch. It never goes back.
     fn now(&self) -> Duration {
         self.epoch + self.started.elapsed()
@@ -213,9 +276,10 @@ impl Shared {
 
     /// Has the timekeeper wait for what the modem has due.
     fn arm(&self, modem: &Modem) {
-        let in_data_mode = (0..self.ports.len()).any(|port| modem.is_in_data_mode(port));
+        let in_data_mode = (0..modem.port_count()).any(|port| modem.is_in_data_mode(port));
         let check = in_data_mode.then(|| self.now() + LINE_CHECK);
-        let due = modem.deadline().into_iter().chain(check).min();
+        let of_line = lock(&self.line).as_ref().and_then(|line| line.deadline());
+        let due = modem.deadline().into_iter().chain(check).chain(of_line).min();
         let mut known = lock(&self.due);
         if *known != due {
             *known = due;
@@ -227,9 +291,13 @@ impl Shared {
     fn tick(&self) {
         self.watched();
         let mut modem = lock(&self.modem);
-        let output = modem.tick(self.now());
+        let output = match &mut *lock(&self.line) {
+            Some(line) => line.tick(&mut modem, self.now()),
+            None => modem.tick(self.now()),
+        };
         self.deliver(output, None);
-        for (index, port) in self.ports.iter().enumerate() {
+        let ports = lock(&self.ports).clone();
+        for (index, port) in ports.iter().enumerate() {
             // V.250 §6.2.9 for a line without circuit 108/2: a rate of 0 hangs up (POSIX, B0).
             let hung_up = modem.is_in_data_mode(index)
                 && termios::tcgetattr(&port.master).is_ok_and(|attributes| attributes.output_speed() == 0);
@@ -250,7 +318,7 @@ impl Shared {
 
     /// Takes what a host has written.
     fn receive(&self, index: usize, bytes: &[u8]) {
-        let Some(port) = self.ports.get(index) else { return };
+        let Some(port) = self.port(index) else { return };
         self.watched();
         let mut modem = lock(&self.modem);
         let (visit, another) = port.begin_input();
@@ -258,7 +326,10 @@ impl Shared {
             let output = modem.hang_up(index);
             self.deliver(Output { writes: Vec::new(), ..output }, None);
         }
-        let output = modem.receive_at(index, bytes, self.now());
+        let output = match &mut *lock(&self.line) {
+            Some(line) => line.receive(&mut modem, index, bytes, self.now()),
+            None => modem.receive_at(index, bytes, self.now()),
+        };
         self.arm(&modem);
         // The card may have taken its time: the host that asked may be gone by now.
         self.watched();
@@ -269,7 +340,7 @@ impl Shared {
 
     /// There is no input at the moment. When the last host has gone, that was all it had to say.
     fn settle(&self, index: usize) {
-        let Some(port) = self.ports.get(index) else { return };
+        let Some(port) = self.port(index) else { return };
         if !lock(&port.line).left {
             return;
         }
@@ -289,7 +360,7 @@ impl Shared {
     /// Writes what the modem says. Answers are for the visit that asked; what comes unasked is for anybody.
     fn deliver(&self, output: Output, visit: Option<u64>) {
         for write in &output.writes {
-            if let Some(port) = self.ports.get(write.port) {
+            if let Some(port) = self.port(write.port) {
                 port.write(&write.bytes, visit.filter(|_| write.kind == WriteKind::Response));
             }
         }
@@ -313,7 +384,7 @@ impl Core for Shared {
         drop(modem);
         if is_sent {
             // A port that had to wait may be read again.
-            self.ports.iter().for_each(|port| lock(&port.line).wake());
+            lock(&self.ports).iter().for_each(|port| lock(&port.line).wake());
         }
     }
 
@@ -323,7 +394,7 @@ impl Core for Shared {
             let mut taken = pin!(self.flow.notified());
             taken.as_mut().enable();
             let flow = lock(&self.modem).flow(id);
-            let port = flow.port.and_then(|port| self.ports.get(port));
+            let port = flow.port.and_then(|port| self.port(port));
             let room = port.map_or(flow.room, |port| flow.room.min(port.room()));
             if room > 0 {
                 return room;
@@ -351,7 +422,7 @@ async fn keep_time(shared: Arc<Shared>) {
 
 /// Serves one port until its terminal fails or the task is aborted.
 async fn serve(shared: Arc<Shared>, index: usize, master: Pty) {
-    let Some(port) = shared.ports.get(index) else { return };
+    let Some(port) = shared.port(index) else { return };
     let (mut input, mut output) = master.into_split();
     let mut buffer = vec![0; 4096];
     loop {

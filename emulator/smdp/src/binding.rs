@@ -17,6 +17,8 @@ use rsp::tlv::{Tlv, TlvError, Writer, encode};
 use rsp::{Eid, TransactionId};
 use zeroize::Zeroizing;
 
+use crate::flaw::PackageFlaw;
+
 /// A protected profile package: the profile under keys that are drawn for it (SGP.22 §2.5.3).
 pub(crate) struct Protected {
     /// The command ReplaceSessionKeys with these keys.
@@ -110,24 +112,32 @@ impl Bound {
         protected: Option<&Protected>,
         random: &mut dyn Random,
         curve: rsp::crypto::Curve,
+        flaw: Option<PackageFlaw>,
     ) -> Result<Self, CryptoError> {
         let one_time = PrivateKey::generate(curve, random)?;
         let peer = PublicKey::from_point(curve, &binding.euicc_otpk)?;
         let keys = SessionKeys::agree(&one_time, &peer, binding.host_id, &binding.eid)?;
         let mut channel = SecureChannel::new(keys);
-        let configure_isdp = channel.encrypt(TAG_SEGMENT_COMMAND, &encode(TAG_CONFIGURE_ISDP, &[]))?;
-        let store_metadata = binding
+        let configure_isdp = match flaw {
+            Some(flaw) => flaw.configure_isdp(&mut channel)?,
+            None => channel.encrypt(TAG_SEGMENT_COMMAND, &encode(TAG_CONFIGURE_ISDP, &[]))?,
+        };
+        let mut store_metadata = binding
             .metadata
             .chunks(MAX_MAC_ONLY_DATA)
             .map(|chunk| channel.mac_only(TAG_SEGMENT_METADATA, chunk))
-            .collect::<Result<_, _>>()?;
-        let (replace_session_keys, profile_elements) = match protected {
+            .collect::<Result<Vec<_>, _>>()?;
+        let (mut replace_session_keys, profile_elements) = match protected {
             Some(protected) => {
                 let command = channel.encrypt(TAG_SEGMENT_COMMAND, &protected.replace_session_keys)?;
                 (Some(command), protected.segments.clone())
             }
             None => (None, seal(package, &mut channel)?.into()),
         };
+        if let Some(flaw) = flaw {
+            flaw.store_metadata(&mut store_metadata);
+            flaw.replace_session_keys(&mut replace_session_keys);
+        }
         Ok(Bound {
             eid: binding.eid,
             euicc_otpk: binding.euicc_otpk,
@@ -174,8 +184,16 @@ impl Bound {
 
     /// The bound profile package for a session (SGP.22 §5.5.1: the signature covers the command up to the SM-DP+'s
     /// key, and the card's key).
-    pub(crate) fn package(&self, transaction_id: &TransactionId, pb_key: &PrivateKey) -> Result<Vec<u8>, CryptoError> {
-        let signed = InitialiseSecureChannel::encode_signed_part(transaction_id, &self.host_id, &self.smdp_otpk);
+    pub(crate) fn package(
+        &self,
+        transaction_id: &TransactionId,
+        pb_key: &PrivateKey,
+        flaw: Option<PackageFlaw>,
+    ) -> Result<Vec<u8>, CryptoError> {
+        let signed = match flaw {
+            Some(flaw) => flaw.signed_part(transaction_id, &self.host_id, &self.smdp_otpk),
+            None => InitialiseSecureChannel::encode_signed_part(transaction_id, &self.host_id, &self.smdp_otpk),
+        };
         let signature = pb_key.sign(&[&signed, &encode(TAG_OTPK, &self.euicc_otpk)])?;
         Ok(encode_bound_profile_package(
             &InitialiseSecureChannel::encode(&signed, &signature),
@@ -228,11 +246,11 @@ mod tests {
             metadata: &file("store-metadata.der"),
         };
         let mut random = Known(file("otsk-dp.bin"));
-        let bound = Bound::new(&binding, &file("upp.der"), None, &mut random, Curve::P256).unwrap();
+        let bound = Bound::new(&binding, &file("upp.der"), None, &mut random, Curve::P256, None).unwrap();
         let key = read("sgp26/DPpb/SK_S_SM_DPpb_ECDSA_NIST.pem").unwrap();
         let key = PrivateKey::from_pem_or_der(&key).unwrap();
         let transaction_id = TransactionId::from_bytes(&file("transaction-id.bin")).unwrap();
-        let package = bound.package(&transaction_id, &key).unwrap();
+        let package = bound.package(&transaction_id, &key, None).unwrap();
 
         // All but the signature, which has a nonce in it, is the same.
         let parts = |package: &[u8]| {
@@ -262,7 +280,7 @@ mod tests {
             metadata: &[0xBF, 0x25, 0x00],
         };
         for protected in [None, Some(&protected)] {
-            let bound = Bound::new(&binding, &[7; 3000], protected, &mut random, curve).unwrap();
+            let bound = Bound::new(&binding, &[7; 3000], protected, &mut random, curve, None).unwrap();
             let record = bound.record();
             assert_eq!(Bound::from_record(&record).unwrap().record(), record);
             assert!(Bound::from_record(&record[..record.len() - 1]).is_err());

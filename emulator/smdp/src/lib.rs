@@ -13,6 +13,7 @@
 //! randomness are handed in.
 
 mod binding;
+pub mod flaw;
 pub mod front;
 pub mod manage;
 pub mod order;

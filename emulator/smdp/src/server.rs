@@ -33,6 +33,7 @@ use rsp::cert::Certificate;
 use rsp::crypto::{PublicKey, Random};
 use rsp::{Eid, Iccid, TransactionId};
 
+use crate::flaw::PackageFlaw;
 use crate::order::{Order, OrderError, OrderId, OrderSpec, OrderState, Orders};
 use crate::status::{Status, StatusError};
 use auth::{Authenticator, Issuer, Part, unknown_transaction};
@@ -124,6 +125,8 @@ pub struct Smdp {
     events: VecDeque<SmdpEvent>,
     outgoing: VecDeque<Outgoing>,
     changes: Option<Changes>,
+    /// What is to be wrong with the next package.
+    next_flaw: Option<PackageFlaw>,
 }
 
 impl fmt::Debug for Smdp {
@@ -162,7 +165,13 @@ impl Smdp {
             events: VecDeque::new(),
             outgoing: VecDeque::new(),
             changes: None,
+            next_flaw: None,
         })
+    }
+
+    /// Has the next package that is bound be wrong in this way; for faults.
+    pub fn spoil_next_package(&mut self, flaw: PackageFlaw) {
+        self.next_flaw = Some(flaw);
     }
 
     /// The configuration.

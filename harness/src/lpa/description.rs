@@ -9,6 +9,8 @@ use serde::de::{self, Deserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::scenario::ast::LpaSettings;
+
 /// The descriptions that are built in, by name.
 const BUILT_IN: [(&str, &str); 2] = [("lpad", include_str!("lpad.toml")), ("lpac", include_str!("lpac.toml"))];
 
@@ -32,6 +34,9 @@ pub struct Description {
     /// What is added to the environment.
     #[serde(default)]
     pub environment: BTreeMap<String, Text>,
+    /// Arguments for settings, which follow those of each operation.
+    #[serde(default)]
+    pub settings: Vec<Argument>,
     /// How each operation is called.
     #[serde(default, rename = "operation")]
     pub operations: BTreeMap<OperationName, Invocation>,
@@ -69,6 +74,14 @@ pub enum OperationName {
     List,
     /// Send the notifications that wait on the card.
     Notifications,
+    /// List the notifications that wait on the card.
+    ListNotifications,
+    /// Take the notifications off the card without sending them.
+    RemoveNotifications,
+    /// Set the default SM-DP+ address of the card.
+    DefaultAddress,
+    /// Show what the card says of itself.
+    Info,
 }
 
 impl OperationName {
@@ -83,6 +96,10 @@ impl OperationName {
             OperationName::Nickname => "nickname",
             OperationName::List => "list",
             OperationName::Notifications => "notifications",
+            OperationName::ListNotifications => "list-notifications",
+            OperationName::RemoveNotifications => "remove-notifications",
+            OperationName::DefaultAddress => "default-address",
+            OperationName::Info => "info",
         }
     }
 
@@ -97,6 +114,10 @@ impl OperationName {
             OperationName::Nickname => "set a nickname",
             OperationName::List => "list the profiles",
             OperationName::Notifications => "send notifications",
+            OperationName::ListNotifications => "list the notifications",
+            OperationName::RemoveNotifications => "remove notifications without sending them",
+            OperationName::DefaultAddress => "set the default SM-DP+ address",
+            OperationName::Info => "show what the card says of itself",
         }
     }
 }
@@ -134,7 +155,7 @@ pub struct Given {
 }
 
 /// The names that may stand in braces.
-const NAMES: [&str; 10] = [
+const NAMES: [&str; 17] = [
     "tty",
     "ci",
     "activation_code",
@@ -145,6 +166,23 @@ const NAMES: [&str; 10] = [
     "iccid",
     "number",
     "nickname",
+    "address",
+    "timeout",
+    "segment",
+    "csim",
+    "accept_rules",
+    "no_refresh",
+    "resolve",
+];
+
+/// Those of the names that are settings: an LPA that has no place for one of them cannot be set so.
+const SETTINGS: [(&str, &str); 6] = [
+    ("timeout", "how long it waits"),
+    ("segment", "how many bytes it sends at a time"),
+    ("csim", "to reach the card by AT+CSIM"),
+    ("accept_rules", "that the user agrees to policy rules"),
+    ("no_refresh", "to do without a REFRESH"),
+    ("resolve", "where a name leads to"),
 ];
 
 impl Given {
@@ -229,6 +267,10 @@ pub struct ResultRules {
     /// A line of the output that tells of a failure.
     #[serde(default)]
     pub failure_pattern: Option<Pattern>,
+    /// Where the object has the list that an operation was to give, as JSON Pointers: objects with `iccid`, `state`
+    /// and `nickname`, or with `event` and `iccid`.
+    #[serde(default)]
+    pub lists: Vec<String>,
     /// The exit codes of success; 0 when not given.
     #[serde(default)]
     pub exit: Option<Vec<i32>>,
@@ -246,6 +288,10 @@ pub enum CodeKind {
     Http,
     /// The reason that the card gave.
     Euicc,
+    /// The command of the bound profile package at which it did.
+    Command,
+    /// The status word with which the card refused.
+    Sw,
 }
 
 impl CodeKind {
@@ -256,6 +302,8 @@ impl CodeKind {
             CodeKind::Curl => "curl",
             CodeKind::Http => "http",
             CodeKind::Euicc => "euicc",
+            CodeKind::Command => "command",
+            CodeKind::Sw => "sw",
         }
     }
 
@@ -266,6 +314,8 @@ impl CodeKind {
             CodeKind::Curl => "libcurl's code",
             CodeKind::Http => "the HTTP status",
             CodeKind::Euicc => "the reason of the eUICC",
+            CodeKind::Command => "the command at which the eUICC failed",
+            CodeKind::Sw => "the status word of the card",
         }
     }
 }
@@ -343,6 +393,16 @@ pub enum Call {
     Nickname(String, String),
     /// List the profiles.
     List,
+    /// Send the notifications.
+    SendNotifications,
+    /// List the notifications.
+    ListNotifications,
+    /// Remove the notifications without sending them.
+    RemoveNotifications,
+    /// Set the default SM-DP+ address; an empty one takes it away.
+    DefaultAddress(String),
+    /// Show what the card says of itself.
+    Info,
 }
 
 /// The activation code by which the default SM-DP+ address of the card is asked for (eSIM LPA AN 1.1 §3.3).
@@ -361,6 +421,11 @@ impl Call {
             Call::Delete(_) => OperationName::Delete,
             Call::Nickname(..) => OperationName::Nickname,
             Call::List => OperationName::List,
+            Call::SendNotifications => OperationName::Notifications,
+            Call::ListNotifications => OperationName::ListNotifications,
+            Call::RemoveNotifications => OperationName::RemoveNotifications,
+            Call::DefaultAddress(_) => OperationName::DefaultAddress,
+            Call::Info => OperationName::Info,
         }
     }
 
@@ -400,7 +465,30 @@ impl Call {
                 profile(named);
                 given.set("nickname", name);
             }
-            Call::List => {}
+            Call::DefaultAddress(address) => given.set("address", address),
+            Call::List | Call::SendNotifications | Call::ListNotifications | Call::RemoveNotifications | Call::Info => {
+            }
+        }
+    }
+}
+
+impl LpaSettings {
+    /// What they give to a description. Those that are switched on have an empty text: `["--csim{csim}"]`.
+    pub fn given(&self, given: &mut Given) {
+        let LpaSettings { timeout, segment, csim, accept_rules, no_refresh, resolve } = self;
+        if let Some(timeout) = timeout {
+            given.set("timeout", timeout.as_secs_f64().to_string());
+        }
+        if let Some(segment) = segment {
+            given.set("segment", segment.to_string());
+        }
+        if let Some(resolve) = resolve {
+            given.set("resolve", resolve);
+        }
+        for (is_set, name) in [(csim, "csim"), (accept_rules, "accept_rules"), (no_refresh, "no_refresh")] {
+            if *is_set {
+                given.set(name, "");
+            }
         }
     }
 }
@@ -488,6 +576,7 @@ impl Description {
             program: program.clone(),
             deadline: None,
             environment: BTreeMap::new(),
+            settings: Vec::new(),
             operations: BTreeMap::from([(OperationName::Download, invocation)]),
             result: ResultRules::default(),
             codes: Vec::new(),
@@ -508,6 +597,22 @@ impl Description {
             operation.words(),
             why.unwrap_or("its description has no such operation")
         ))
+    }
+
+    /// Why it cannot be set as an operation needs it, if it cannot.
+    pub fn unset(&self, given: &Given) -> Option<String> {
+        let has_place = |name: &str| {
+            let texts = self.settings.iter().flat_map(|argument| match argument {
+                Argument::Always(text) => std::slice::from_ref(text),
+                Argument::WhenGiven(texts) => texts.as_slice(),
+            });
+            let mut parts = texts.flat_map(|text| &text.parts);
+            parts.any(|part| matches!(part, Part::Name(known) if *known == name))
+        };
+        let (name, words) =
+            SETTINGS.iter().find(|(name, _)| given.values.contains_key(name) && !has_place(name)).copied()?;
+        let why = self.cannot.get(name).map(|why| format!(": {why}")).unwrap_or_default();
+        Some(format!("{} cannot be told {words}{why}", self.name))
     }
 
     /// Why it does not tell a kind of code, if it does not.
@@ -551,7 +656,7 @@ impl Description {
         };
         let environment = self.environment.iter().chain(&invocation.environment);
         Ok(Line {
-            args: arguments(&invocation.args)?,
+            args: [arguments(&invocation.args)?, arguments(&self.settings)?].concat(),
             environment: environment
                 .map(|(name, text)| Ok((name.clone(), text.fill(given).map_err(missing)?)))
                 .collect::<Result<_, String>>()?,

@@ -2,12 +2,12 @@
 
 use std::process::ExitStatus;
 
-use rsp::es10::download::ErrorReason;
+use rsp::es10::download::{BppCommandId, ErrorReason};
 use serde_json::Value;
 
 use super::description::{CodeKind, CodeRule, Description};
 use crate::runner::check::Reported;
-use crate::scenario::ast::{LpaExpect, Outcome, StatusCode, error_reasons};
+use crate::scenario::ast::{LpaExpect, Outcome, StatusCode, bpp_commands, error_reasons};
 
 /// What came out of a call.
 #[derive(Debug, Clone, Default)]
@@ -104,13 +104,24 @@ impl Description {
             curl: number(CodeKind::Curl),
             http: number(CodeKind::Http).and_then(|status| u16::try_from(status).ok()),
             euicc: code(CodeKind::Euicc).and_then(reason),
+            command: code(CodeKind::Command).and_then(|code| match code.parse() {
+                Ok(number) => Some(BppCommandId::from_code(number)),
+                Err(_) => bpp_commands().find(|command| command.name() == code),
+            }),
+            sw: code(CodeKind::Sw).and_then(|digits| u16::from_str_radix(&digits, 16).ok()),
+            listed: output
+                .object
+                .as_ref()
+                .and_then(|object| self.result.lists.iter().find_map(|pointer| object.pointer(pointer)))
+                .cloned(),
             ..Reported::default()
         }
     }
 
-    /// Takes what the LPA does not tell for told, so that only what can be seen is compared; gives what was passed
-    /// over, in words.
-    pub fn pass_over_untold(&self, expect: &LpaExpect, reported: &mut Reported) -> Vec<String> {
+    /// Takes what the LPA does not tell for told, so that only what can be seen is compared; gives what is left to be
+    /// expected, and what was passed over, in words.
+    pub fn pass_over_untold(&self, expect: &LpaExpect, reported: &mut Reported) -> (LpaExpect, Vec<String>) {
+        let mut expect = expect.clone();
         let mut passed_over = Vec::new();
         let mut untold = |kind, is_expected: bool| {
             let why = if is_expected { self.untold(kind) } else { None };
@@ -130,7 +141,17 @@ impl Description {
         if untold(CodeKind::Euicc, expect.euicc.is_some()) {
             reported.euicc = expect.euicc;
         }
-        passed_over
+        if untold(CodeKind::Command, expect.command.is_some()) {
+            reported.command = expect.command;
+        }
+        if untold(CodeKind::Sw, expect.sw.is_some()) {
+            expect.sw = None;
+        }
+        if self.result.lists.is_empty() && (expect.profiles.is_some() || expect.notifications.is_some()) {
+            (expect.profiles, expect.notifications) = (None, None);
+            passed_over.push(format!("its lists are not read from what {} prints", self.name));
+        }
+        (expect, passed_over)
     }
 }
 
@@ -217,12 +238,12 @@ mod tests {
         let lpac = Description::built_in("lpac").unwrap();
         let expect = LpaExpect { http: Some(503), euicc: Some(ErrorReason::from_code(9)), ..LpaExpect::default() };
         let mut reported = Reported::default();
-        let passed_over = lpac.pass_over_untold(&expect, &mut reported);
+        let (_, passed_over) = lpac.pass_over_untold(&expect, &mut reported);
         assert_eq!((reported.http, reported.euicc), (Some(503), None));
         assert_eq!(passed_over.len(), 1);
         assert!(passed_over[0].starts_with("lpac does not tell the HTTP status: "), "{passed_over:?}");
         let lpad = Description::built_in("lpad").unwrap();
-        assert!(lpad.pass_over_untold(&expect, &mut Reported::default()).is_empty());
+        assert!(lpad.pass_over_untold(&expect, &mut Reported::default()).1.is_empty());
     }
 
     #[test]

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use super::check::Reported;
 pub use crate::lpa::Call;
 use crate::lpa::{Answer, DEFAULT_ADDRESS, Description, Given, OperationName, Output};
-use crate::scenario::ast::{Operation, Scenario, StepAction};
+use crate::scenario::ast::{LpaSettings, Operation, Scenario, Step, StepAction};
 use crate::timeline::{Kind, Role, Timeline};
 
 /// The longest line that is taken from an LPA; a line without end must not fill the memory.
@@ -47,6 +47,8 @@ pub struct On<'a> {
     pub ci: &'a Path,
     /// The ICCIDs on the card, in the order of its list.
     pub profiles: &'a [String],
+    /// How it is set for the operation.
+    pub settings: &'a LpaSettings,
 }
 
 /// Why an LPA could not be called.
@@ -150,11 +152,18 @@ impl Assistant {
 
     /// Why it cannot carry out an operation of a scenario, if it cannot.
     pub fn unable_in(&self, scenario: &Scenario) -> Option<String> {
-        let operations = scenario.steps.iter().filter_map(|step| match &step.action {
-            StepAction::Lpa { operation, .. } => Some(operation_name(operation)),
-            _ => None,
-        });
-        operations.into_iter().find_map(|operation| self.description.unable(operation))
+        fn unable(description: &Description, steps: &[Step]) -> Option<String> {
+            steps.iter().find_map(|step| match &step.action {
+                StepAction::Lpa { operation, settings, .. } => {
+                    let mut given = Given::default();
+                    settings.given(&mut given);
+                    description.unable(operation_name(operation)).or_else(|| description.unset(&given))
+                }
+                StepAction::Parallel(steps) => unable(description, steps),
+                _ => None,
+            })
+        }
+        unable(&self.description, &scenario.steps)
     }
 
     /// Runs an operation to its end. When the future is dropped the process is killed.
@@ -163,6 +172,10 @@ impl Assistant {
         given.set("tty", on.tty.to_string_lossy());
         given.set("ci", on.ci.to_string_lossy());
         call.given(on.profiles, &mut given);
+        on.settings.given(&mut given);
+        if let Some(why) = self.description.unset(&given) {
+            return Err(CallError::Unable(why));
+        }
         let line = self.description.line(call.operation(), &given).map_err(CallError::Unable)?;
         let (output, answer) = self.run(&line.args, &line.environment, line.input.as_deref(), timeline).await?;
         for args in &line.afterwards {
@@ -257,6 +270,11 @@ fn operation_name(operation: &Operation) -> OperationName {
         Operation::Delete(_) => OperationName::Delete,
         Operation::Nickname(..) => OperationName::Nickname,
         Operation::List => OperationName::List,
+        Operation::SendNotifications => OperationName::Notifications,
+        Operation::ListNotifications => OperationName::ListNotifications,
+        Operation::RemoveNotifications => OperationName::RemoveNotifications,
+        Operation::DefaultAddress(_) => OperationName::DefaultAddress,
+        Operation::Info => OperationName::Info,
     }
 }
 
@@ -293,7 +311,15 @@ mod tests {
     use crate::scenario::ast::{Outcome, StatusCode};
 
     fn on() -> On<'static> {
-        On { tty: Path::new("/dev/null"), ci: Path::new("ci.pem"), profiles: &[] }
+        const SETTINGS: &LpaSettings = &LpaSettings {
+            timeout: None,
+            segment: None,
+            csim: false,
+            accept_rules: false,
+            no_refresh: false,
+            resolve: None,
+        };
+        On { tty: Path::new("/dev/null"), ci: Path::new("ci.pem"), profiles: &[], settings: SETTINGS }
     }
 
     /// A shell script in the place of the LPA.
@@ -328,6 +354,7 @@ mod tests {
                 curl: Some(6),
                 http: Some(503),
                 euicc: Some(ErrorReason::from_code(9)),
+                ..Reported::default()
             }
         );
         let events: Vec<String> = timeline.snapshot().iter().map(|event| event.kind.to_string()).collect();

@@ -60,6 +60,37 @@ impl AtPort {
         }
     }
 
+    /// Sends what stands in a dialogue: a command line, or a text that ends itself (Ctrl-Z, ESC).
+    pub async fn say(&self, text: &[u8]) -> io::Result<()> {
+        self.write(text).await?;
+        match text.last() {
+            Some(0x1A | 0x1B) => Ok(()),
+            _ => self.write(b"\r").await,
+        }
+    }
+
+    /// The next line that says something. The echo of `said` is none. A prompt, which has no line end, is one when it
+    /// is `wanted`.
+    pub async fn hear(&mut self, said: &[u8], wanted_prompt: bool) -> io::Result<String> {
+        loop {
+            if wanted_prompt {
+                let start = self.received.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap_or(0);
+                if self.received.get(start..).is_some_and(|rest| rest.starts_with(b"> ")) {
+                    self.received.drain(..start + 2);
+                    return Ok("> ".to_owned());
+                }
+                if !self.received.contains(&b'\n') && self.received.get(start..).is_none_or(|rest| rest.len() <= 2) {
+                    self.fill().await?;
+                    continue;
+                }
+            }
+            let line = self.line().await?;
+            if !line.is_empty() && line.as_bytes() != said {
+                return Ok(line);
+            }
+        }
+    }
+
     async fn write(&self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             let mut ready = self.terminal.writable().await?;
@@ -81,11 +112,21 @@ impl AtPort {
             if self.received.len() > LONGEST_ANSWER {
                 return Err(io::Error::other(format!("a line has more than {LONGEST_ANSWER} bytes")));
             }
-            let mut buffer = [0; 4096];
+            self.fill().await?;
+        }
+    }
+
+    /// Reads what there is, and waits until there is something.
+    async fn fill(&mut self) -> io::Result<()> {
+        let mut buffer = [0; 4096];
+        loop {
             let mut ready = self.terminal.readable().await?;
             match ready.try_io(|terminal| Ok(rustix::io::read(terminal, &mut buffer)?)) {
                 Ok(Ok(0)) => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the modem has gone")),
-                Ok(Ok(count)) => self.received.extend_from_slice(&buffer[..count]),
+                Ok(Ok(count)) => {
+                    self.received.extend_from_slice(&buffer[..count]);
+                    return Ok(());
+                }
                 // Linux tells so when the other end of a pseudo-terminal is closed.
                 Ok(Err(error)) if Errno::from_io_error(&error) == Some(Errno::IO) => {
                     return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the modem has gone"));

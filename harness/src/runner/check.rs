@@ -1,6 +1,8 @@
 //! Comparing what was observed with what the scenario expects.
 
-use rsp::es10::download::ErrorReason;
+use std::time::Duration;
+
+use rsp::es10::download::{BppCommandId, ErrorReason};
 use rsp::es10::notification::NotificationEvent;
 use rsp::es10::profiles::ProfileState;
 use rsp::ids::Iccid;
@@ -21,6 +23,12 @@ pub struct Observed {
     pub open_channels: usize,
     /// The orders of the server: matching id, and the state in a word.
     pub orders: Vec<(String, String)>,
+    /// The default SM-DP+ address of the card; empty for none.
+    pub default_smdp: String,
+    /// How many sessions the server has open.
+    pub open_sessions: usize,
+    /// How long all steps have taken together.
+    pub taken: Duration,
 }
 
 /// A profile on the card.
@@ -50,6 +58,10 @@ pub struct Wire {
     pub http: Vec<Http>,
     /// The reasons with which the card refused a profile.
     pub euicc: Vec<ErrorReason>,
+    /// The commands of the package at which it did.
+    pub commands: Vec<BppCommandId>,
+    /// The status words with which the card answered, but for those of success.
+    pub status_words: Vec<u16>,
 }
 
 impl Wire {
@@ -62,6 +74,13 @@ impl Wire {
                 Kind::Note { text, fields } if event.role == Role::Card && text == INSTALLATION_FAILED => {
                     let code = fields.get("reason_code").and_then(|code| code.parse().ok());
                     wire.euicc.extend(code.map(ErrorReason::from_code));
+                    let command = fields.get("command");
+                    wire.commands
+                        .extend(command.and_then(|told| bpp_commands().find(|command| command.to_string() == *told)));
+                }
+                Kind::Apdu { response, .. } => {
+                    let status = response.last_chunk::<2>().map(|status| u16::from_be_bytes(*status));
+                    wire.status_words.extend(status.filter(|status| !matches!(status >> 8, 0x90 | 0x91 | 0x61)));
                 }
                 _ => {}
             }
@@ -85,6 +104,12 @@ pub struct Reported {
     pub http: Option<u16>,
     /// The reason that the card gave.
     pub euicc: Option<ErrorReason>,
+    /// The command of the package at which it did.
+    pub command: Option<BppCommandId>,
+    /// The status word of the card.
+    pub sw: Option<u16>,
+    /// The list that the operation was to give, as JSON.
+    pub listed: Option<serde_json::Value>,
 }
 
 /// Compares the outcome of an operation of the LPA with what is expected: what it says of itself, and for what can
@@ -117,6 +142,69 @@ pub fn check_operation(expect: &LpaExpect, reported: &Reported, wire: &Wire) -> 
     }
     if let Some(reason) = &expect.euicc {
         compare(&mut differences, "eUICC reason", reason, &wire.euicc, "the card", reported.euicc.as_ref());
+    }
+    if let Some(command) = &expect.command {
+        let said = reported.command.as_ref();
+        compare(&mut differences, "eUICC command", command, &wire.commands, "the card", said);
+    }
+    if let Some(status) = &expect.sw {
+        let told = |status: Option<u16>| status.map_or("nothing of the kind".to_owned(), |sw| format!("{sw:04X}"));
+        if !wire.status_words.iter().any(|seen| status.matches(*seen)) {
+            let list: Vec<String> = wire.status_words.iter().map(|seen| format!("{seen:04X}")).collect();
+            let list = if list.is_empty() { told(None) } else { list.join(", ") };
+            differences.push((format!("status word {status}"), format!("the card said: {list}")));
+        }
+        if !reported.sw.is_some_and(|seen| status.matches(seen)) {
+            differences.push((format!("status word {status}"), format!("the LPA says: {}", told(reported.sw))));
+        }
+    }
+    differences
+}
+
+/// Compares the list that an operation was to give with the one that it gave: (expected, seen) in lines.
+pub fn check_listed(
+    expect: &LpaExpect,
+    reported: &Reported,
+    iccid_of: &dyn Fn(&str) -> Option<Iccid>,
+) -> Vec<(Vec<String>, Vec<String>)> {
+    let list = reported.listed.as_ref().and_then(serde_json::Value::as_array);
+    let text = |entry: &serde_json::Value, key: &str| {
+        entry.get(key).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
+    };
+    let mut differences = Vec::new();
+    let mut differ = |(expected, seen): (Vec<String>, Vec<String>)| {
+        if expected != seen {
+            differences.push((expected, seen));
+        }
+    };
+    if let Some(wanted) = &expect.profiles {
+        let seen = list.map(|list| {
+            let profile = |entry: &serde_json::Value| {
+                Some(SeenProfile {
+                    iccid: Iccid::parse(&text(entry, "iccid")).ok()?,
+                    state: ProfileState::from_word(&text(entry, "state"))?,
+                    nickname: text(entry, "nickname"),
+                })
+            };
+            list.iter().map(profile).collect::<Option<Vec<_>>>()
+        });
+        match seen.flatten() {
+            Some(seen) => differ(profiles(wanted, &seen, iccid_of)),
+            None => differ((vec!["a list of profiles".to_owned()], vec!["the LPA lists nothing".to_owned()])),
+        }
+    }
+    if let Some(wanted) = &expect.notifications {
+        let seen = list.map(|list| {
+            let notification = |entry: &serde_json::Value| SeenNotification {
+                event: NotificationEvent::from_word(&text(entry, "event")),
+                iccid: Iccid::parse(&text(entry, "iccid")).ok(),
+            };
+            Observed { notifications: list.iter().map(notification).collect(), ..Observed::default() }
+        });
+        match seen {
+            Some(seen) => differ(notifications(wanted, &seen, iccid_of)),
+            None => differ((vec!["a list of notifications".to_owned()], vec!["the LPA lists nothing".to_owned()])),
+        }
     }
     differences
 }
@@ -184,6 +272,25 @@ pub fn check(
             |id: &str| observed.orders.iter().find(|(seen, _)| seen == id).map_or("not there", |(_, state)| state);
         let seen = value.keys().map(|id| format!("{id} is {}", state(id))).collect();
         differ(*line, "the orders of the server", expected, seen);
+    }
+    if let Some(Expected { line, value }) = &expect.default_smdp {
+        let told = |address: &str| if address.is_empty() { "none".to_owned() } else { address.to_owned() };
+        let (expected, seen) = (told(&value.to_string()), told(&observed.default_smdp));
+        differ(*line, "the default SM-DP+ address of the card", vec![expected], vec![seen]);
+    }
+    if let Some(Expected { line, value }) = &expect.open_sessions {
+        let seen = observed.open_sessions.to_string();
+        differ(*line, "sessions that the server has open", vec![value.to_string()], vec![seen]);
+    }
+    if let Some(Expected { line, value }) = &expect.faults {
+        let fired = events.iter().filter(|event| matches!(event.kind, Kind::Fault { .. })).count();
+        differ(*line, "how often faults have fired", vec![value.to_string()], vec![fired.to_string()]);
+    }
+    if let Some(Expected { line, value }) = &expect.within
+        && observed.taken > *value
+    {
+        let seen = format!("{:.1} ms", observed.taken.as_secs_f64() * 1e3);
+        differ(*line, "the time that all steps took", vec![format!("at most {}", explain::time(*value))], vec![seen]);
     }
     failures
 }
@@ -267,7 +374,6 @@ fn notifications(
 #[cfg(test)]
 mod tests {
     use smdp::{Function, OrderState};
-    use std::time::Duration;
 
     use super::*;
 
@@ -428,7 +534,7 @@ mod tests {
             http: Some(503),
             euicc: Some(ErrorReason::from_code(9)),
             curl: Some(6),
-            status: None,
+            ..LpaExpect::default()
         };
         let reported = Reported {
             outcome: Some(Outcome::Failure),

@@ -9,12 +9,15 @@ pub mod assistant;
 pub mod at;
 pub mod check;
 pub mod emulation;
+pub mod lines;
 pub mod result;
+mod steps;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::future::Future;
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rsp::ids::{Eid, Iccid};
@@ -73,6 +76,47 @@ pub trait Stage: Send + Sync {
     fn iccid_of(&self, profile: &str) -> Option<Iccid>;
     /// What is there now.
     fn observe(&self) -> Observed;
+
+    /// What the host of the LPA has to be told of the server's name, `HOST:PORT:ADDRESS`, when it goes by one.
+    fn resolve(&self) -> Option<String> {
+        None
+    }
+
+    /// The terminal of another AT port, if there is one.
+    fn tty_of(&self, port: usize) -> Option<PathBuf> {
+        (port == 0).then(|| self.tty().to_owned())
+    }
+
+    /// Does something to the stage that no host can do.
+    fn act(&self, act: Act) -> impl Future<Output = Result<(), SetUpError>> + Send {
+        async move { Err(SetUpError::Cannot(format!("{act} cannot be done here"))) }
+    }
+}
+
+/// Something that is done to a stage from outside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Act {
+    /// The card is taken out or put in.
+    Card(CardAction),
+    /// The modem is reset, or its power cut.
+    Modem(ModemAction),
+    /// The operator of the server does something.
+    Server(ServerAction),
+    /// The clock goes on.
+    Clock(Duration),
+}
+
+impl fmt::Display for Act {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Act::Card(CardAction::Remove) => "taking the card out",
+            Act::Card(CardAction::Insert) => "putting the card in",
+            Act::Modem(ModemAction::Reset) => "resetting the modem",
+            Act::Modem(ModemAction::PowerCut) => "cutting the modem's power",
+            Act::Server(_) => "what the operator of the server does",
+            Act::Clock(_) => "setting the clock",
+        })
+    }
 }
 
 /// How scenarios are run.
@@ -196,12 +240,11 @@ async fn run_one<T: Target>(target: &T, loaded: &LoadedScenario, seed: u64, assi
         Ok(Err(error)) => Err(error),
         Ok(Ok(stage)) => {
             let rest = scenario.deadline.saturating_sub(start.elapsed());
-            let mut play =
-                Play { scenario, stage: &stage, assistant, steps: Vec::new(), passed_over: Vec::new(), current: None };
+            let mut play = Play::new(scenario, &stage, assistant);
             let ended = timeout(rest, play.run()).await;
             let judged = ended.unwrap_or_else(|_| Ok(vec![play.too_late()]));
             result.steps = play.steps;
-            passed_over = play.passed_over;
+            passed_over = play.passed_over.into_inner().unwrap_or_else(PoisonError::into_inner);
             result.timeline = stage.timeline().snapshot();
             judged
         }
@@ -246,28 +289,36 @@ struct Play<'a, S> {
     assistant: &'a Assistant,
     steps: Vec<StepResult>,
     /// What could not be compared, because the LPA does not tell it.
-    passed_over: Vec<String>,
-    /// The step that is being done, from 1.
+    passed_over: Mutex<Vec<String>>,
+    /// The step that is being done, from 0.
     current: Option<usize>,
+    /// What has been captured.
+    captured: Mutex<BTreeMap<String, String>>,
+    /// From where on in the timeline URCs are looked for, and those that have been taken already.
+    urcs: Mutex<(usize, Vec<usize>)>,
 }
 
-impl<S: Stage> Play<'_, S> {
+impl<'a, S: Stage> Play<'a, S> {
+    fn new(scenario: &'a Scenario, stage: &'a S, assistant: &'a Assistant) -> Self {
+        Play {
+            scenario,
+            stage,
+            assistant,
+            steps: Vec::new(),
+            current: None,
+            passed_over: Mutex::default(),
+            captured: Mutex::default(),
+            urcs: Mutex::default(),
+        }
+    }
+
     /// Does the steps and looks at what is there afterwards. The error is one of the lab.
     async fn run(&mut self) -> Result<Vec<Failure>, SetUpError> {
         for (index, step) in self.scenario.steps.iter().enumerate() {
             self.current = Some(index);
             let start = Instant::now();
-            let differences = self.step(step).await?;
-            let mut differences = differences;
+            let differences = self.timed(step).await?;
             let duration = start.elapsed();
-            if let Some(within) = step.within
-                && duration > within
-            {
-                differences.push((
-                    vec![format!("within {}", time(within))],
-                    vec![format!("after {:.1} ms", duration.as_secs_f64() * 1e3)],
-                ));
-            }
             let passed = differences.is_empty();
             self.steps.push(StepResult { line: step.line, text: describe(&step.action), duration, passed });
             if !passed {
@@ -278,7 +329,20 @@ impl<S: Stage> Play<'_, S> {
         }
         self.current = None;
         let iccid_of = |name: &str| self.stage.iccid_of(name);
-        Ok(check(&self.scenario.expect, &self.stage.observe(), &self.stage.timeline().snapshot(), &iccid_of))
+        let taken = self.steps.iter().map(|step| step.duration).sum();
+        let mut observed = self.stage.observe();
+        observed.taken = taken;
+        let expect = self.filled(&self.scenario.expect);
+        Ok(check(&expect, &observed, &self.stage.timeline().snapshot(), &iccid_of))
+    }
+
+    /// What is expected, with its variables filled in.
+    fn filled(&self, expect: &Expect) -> Expect {
+        let mut expect = expect.clone();
+        if let Some(address) = &mut expect.default_smdp {
+            address.value = Template::plain(&self.fill(&address.value));
+        }
+        expect
     }
 
     fn name_of(&self, index: usize) -> String {
@@ -301,60 +365,58 @@ impl<S: Stage> Play<'_, S> {
         }
     }
 
-    /// Does a step; gives what was expected and what was seen instead.
-    async fn step(&mut self, step: &Step) -> Result<Vec<(Vec<String>, Vec<String>)>, SetUpError> {
-        match &step.action {
-            StepAction::At { command, reply } => {
-                let command = self.fill(command);
-                let expected: Option<Vec<String>> =
-                    reply.as_ref().map(|lines| lines.iter().map(|line| self.fill(line)).collect());
-                // The answer is waited for longer than it may take, so that it can be told how long it took.
-                let patience = step.within.map_or(AT_DEADLINE, |within| within * 10);
-                let last = expected.as_ref().and_then(|lines| lines.last()).map(String::as_str);
-                let seen = match timeout(patience, self.at(&command, last)).await {
-                    Ok(Ok(lines)) => lines,
-                    Ok(Err(error)) => vec![format!("({error})")],
-                    Err(_) => vec![format!("(no final result code in {})", time(patience))],
-                };
-                match expected {
-                    Some(expected) if expected != seen => Ok(vec![(expected, seen)]),
-                    None if seen.last().is_some_and(|line| line.starts_with('(')) => {
-                        Ok(vec![(vec!["an answer".to_owned()], seen)])
-                    }
-                    _ => Ok(Vec::new()),
-                }
-            }
-            StepAction::Lpa { operation, expect } => {
-                let call = self.call(operation)?;
-                let before = self.stage.timeline().len();
-                let profiles: Vec<String> =
-                    self.stage.observe().profiles.iter().map(|profile| profile.iccid.to_string()).collect();
-                let on = On { tty: self.stage.tty(), ci: self.stage.ci_file(), profiles: &profiles };
-                let called = self.assistant.call(on, &call, self.stage.timeline()).await;
-                let mut reported = called.map_err(|error| match error {
-                    CallError::Unable(_) => SetUpError::Cannot(error.to_string()),
-                    CallError::Program { .. } => SetUpError::Failed(error.to_string()),
-                })?;
-                let number = self.current.map_or(0, |index| index + 1);
-                let untold = self.assistant.description.pass_over_untold(expect, &mut reported);
-                self.passed_over.extend(untold.into_iter().map(|why| format!("step {number}: {why}")));
-                let wire = Wire::of(&self.stage.timeline().since(before));
-                let differences = check_operation(expect, &reported, &wire);
-                Ok(differences.into_iter().map(|(expected, seen)| (vec![expected], vec![seen])).collect())
-            }
-        }
+    /// Does an operation of the LPA; gives what was expected and what was seen instead.
+    async fn lpa(
+        &self,
+        operation: &Operation,
+        settings: &LpaSettings,
+        expect: &LpaExpect,
+    ) -> Result<Vec<(Vec<String>, Vec<String>)>, SetUpError> {
+        let call = self.call(operation)?;
+        let settings = LpaSettings { resolve: self.stage.resolve(), ..settings.clone() };
+        let before = self.stage.timeline().len();
+        let profiles: Vec<String> =
+            self.stage.observe().profiles.iter().map(|profile| profile.iccid.to_string()).collect();
+        let on = On { tty: self.stage.tty(), ci: self.stage.ci_file(), profiles: &profiles, settings: &settings };
+        let called = self.assistant.call(on, &call, self.stage.timeline()).await;
+        let mut reported = called.map_err(|error| match error {
+            CallError::Unable(_) => SetUpError::Cannot(error.to_string()),
+            CallError::Program { .. } => SetUpError::Failed(error.to_string()),
+        })?;
+        let number = self.current.map_or(0, |index| index + 1);
+        let (expect, untold) = self.assistant.description.pass_over_untold(expect, &mut reported);
+        let mut passed_over = self.passed_over.lock().unwrap_or_else(PoisonError::into_inner);
+        passed_over.extend(untold.into_iter().map(|why| format!("step {number}: {why}")));
+        drop(passed_over);
+        let wire = Wire::of(&self.stage.timeline().since(before));
+        let differences = check_operation(&expect, &reported, &wire);
+        let mut differences: Vec<_> =
+            differences.into_iter().map(|(expected, seen)| (vec![expected], vec![seen])).collect();
+        let iccid_of = |name: &str| self.stage.iccid_of(name);
+        differences.extend(check::check_listed(&expect, &reported, &iccid_of));
+        Ok(differences)
     }
 
-    async fn at(&self, command: &str, last: Option<&str>) -> std::io::Result<Vec<String>> {
-        AtPort::open(self.stage.tty())?.command(command, last).await
+    async fn at(&self, port: usize, command: &str, last: Option<&str>) -> std::io::Result<Vec<String>> {
+        self.open(port)?.command(command, last).await
+    }
+
+    fn open(&self, port: usize) -> std::io::Result<AtPort> {
+        let tty = self.stage.tty_of(port).ok_or_else(|| {
+            std::io::Error::new(std::io::ErrorKind::NotFound, format!("the modem has no port {port}"))
+        })?;
+        AtPort::open(&tty)
     }
 
     fn fill(&self, template: &Template) -> String {
         template.fill(|variable| match variable {
             Variable::Smdp => self.stage.smdp_address(),
             Variable::Eid => self.stage.eid().to_string(),
-            // The parser has let only known profiles through.
+            // The parser has let only known profiles and captures through.
             Variable::Iccid(profile) => self.stage.iccid_of(profile).map(|iccid| iccid.padded()).unwrap_or_default(),
+            Variable::Captured(name) => {
+                self.captured.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned().unwrap_or_default()
+            }
         })
     }
 
@@ -377,6 +439,11 @@ impl<S: Stage> Play<'_, S> {
             Operation::Delete(wanted) => Call::Delete(profile(wanted)?),
             Operation::Nickname(wanted, name) => Call::Nickname(profile(wanted)?, name.clone()),
             Operation::List => Call::List,
+            Operation::SendNotifications => Call::SendNotifications,
+            Operation::ListNotifications => Call::ListNotifications,
+            Operation::RemoveNotifications => Call::RemoveNotifications,
+            Operation::DefaultAddress(address) => Call::DefaultAddress(self.fill(address)),
+            Operation::Info => Call::Info,
         })
     }
 }

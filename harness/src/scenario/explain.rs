@@ -3,7 +3,10 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use smdp::profile::PolicyRule;
+
 use super::ast::*;
+use crate::timeline::Direction;
 
 /// The scenario in words, for a terminal.
 pub fn explain(id: &str, scenario: &Scenario) -> String {
@@ -26,9 +29,22 @@ pub fn explain(id: &str, scenario: &Scenario) -> String {
         scenario.refs.iter().for_each(|reference| text.line(1, reference.clone()));
     }
     text.heading("At the start");
-    text.line(1, format!("modem: {}", scenario.model));
+    let ports = scenario.ports.map(|ports| format!(", AT ports: {ports}")).unwrap_or_default();
+    match &scenario.model_file {
+        Some(file) => text.line(1, format!("modem: the model in {file}{ports}")),
+        None => text.line(1, format!("modem: {}{ports}", scenario.model)),
+    }
     text.line(1, format!("card: {}", card(&scenario.card)));
-    text.line(1, format!("certificates: {}", scenario.curve.word()));
+    match &scenario.pki_folder {
+        Some(folder) => text.line(1, format!("certificates: {}, those of the folder {folder}", scenario.curve.word())),
+        None => text.line(1, format!("certificates: {}", scenario.curve.word())),
+    }
+    if let Some(clock) = scenario.clock {
+        text.line(1, format!("clock: {}", date(clock)));
+    }
+    if let Some(name) = &scenario.smdp_name {
+        text.line(1, format!("server: its name is {name}"));
+    }
     if scenario.orders.is_empty() {
         text.line(1, "server: no order".to_owned());
     }
@@ -42,16 +58,7 @@ pub fn explain(id: &str, scenario: &Scenario) -> String {
     text.heading("What happens");
     for (index, step) in scenario.steps.iter().enumerate() {
         text.line(1, format!("{}. {}", index + 1, describe(&step.action)));
-        match &step.action {
-            StepAction::At { reply: Some(lines), .. } => {
-                lines.iter().for_each(|line| text.line(3, format!("must be answered: {line}")));
-            }
-            StepAction::At { reply: None, .. } => {}
-            StepAction::Lpa { expect, .. } => text.line(3, format!("must end in {}", expected(expect))),
-        }
-        if let Some(within) = step.within {
-            text.line(3, format!("within {}", time(within)));
-        }
+        step_lines(&mut text, step, 3);
     }
     let expect = expectations(&scenario.expect);
     if !expect.is_empty() {
@@ -81,26 +88,121 @@ impl Text {
     }
 }
 
-/// A step in a few words: `AT+QESIM="eid"`, `download 1$...`.
+/// What must come of a step.
+fn step_lines(text: &mut Text, step: &Step, depth: usize) {
+    match &step.action {
+        StepAction::At { reply: Some(lines), .. } => {
+            lines.iter().for_each(|line| text.line(depth, format!("must be answered: {line}")));
+        }
+        StepAction::Transcript { transcript, .. } => {
+            transcript.lines.iter().for_each(|line| text.line(depth, line.to_string()));
+        }
+        StepAction::Apdu { status, data, .. } => {
+            if let Some(status) = status {
+                text.line(depth, format!("must be answered with the status word {status}"));
+            }
+            if let Some(data) = data {
+                text.line(depth, format!("and the data {data}"));
+            }
+        }
+        StepAction::Lpa { settings, expect, .. } => {
+            let settings = self::settings(settings);
+            if !settings.is_empty() {
+                text.line(depth, settings.join(", "));
+            }
+            text.line(depth, format!("must end in {}", expected(expect)));
+            if let Some(profiles) = &expect.profiles {
+                let list: Vec<String> = profiles.iter().map(profile).collect();
+                text.line(depth, format!("must list: {}", or_nothing(list)));
+            }
+            if let Some(notifications) = &expect.notifications {
+                let list: Vec<String> = notifications.iter().map(notification).collect();
+                text.line(depth, format!("must list: {}", or_nothing(list)));
+            }
+        }
+        StepAction::Parallel(steps) => {
+            for step in steps {
+                text.line(depth, format!("- {}", describe(&step.action)));
+                step_lines(text, step, depth + 2);
+            }
+        }
+        StepAction::At { reply: None, .. }
+        | StepAction::Urc(_)
+        | StepAction::Server(_)
+        | StepAction::Card(_)
+        | StepAction::Modem(_)
+        | StepAction::Clock(_) => {}
+    }
+    if let Some(within) = step.within {
+        text.line(depth, format!("within {}", time(within)));
+    }
+}
+
+fn or_nothing(list: Vec<String>) -> String {
+    if list.is_empty() { "nothing".to_owned() } else { list.join("; ") }
+}
+
+/// The settings of the LPA for an operation, in words.
+fn settings(settings: &LpaSettings) -> Vec<String> {
+    let LpaSettings { timeout, segment, csim, accept_rules, no_refresh, resolve: _ } = settings;
+    let words = [
+        timeout.map(|timeout| format!("it waits {} at most for an answer", time(timeout))),
+        segment.map(|segment| format!("{segment} bytes go into one STORE DATA")),
+        csim.then(|| "by AT+CSIM".to_owned()),
+        accept_rules.then(|| "the user agrees to the policy rules".to_owned()),
+        no_refresh.then(|| "without a REFRESH".to_owned()),
+    ];
+    words.into_iter().flatten().collect()
+}
+
+/// A step in a few words: `AT+QESIM="eid"`, `the LPA downloads 1$...`.
 pub fn describe(action: &StepAction) -> String {
     match action {
-        StepAction::At { command, .. } => command.to_string(),
-        StepAction::Lpa { operation, .. } => match operation {
-            Operation::Download { activation_code, confirmation_code: None } => {
-                format!("the LPA downloads {activation_code}")
-            }
-            Operation::Download { activation_code, confirmation_code: Some(code) } => {
-                format!("the LPA downloads {activation_code} with the confirmation code {code}")
-            }
-            Operation::Enable(profile) => format!("the LPA enables {profile}"),
-            Operation::Disable(profile) => format!("the LPA disables {profile}"),
-            Operation::Delete(profile) => format!("the LPA deletes {profile}"),
-            Operation::Nickname(profile, name) if name.is_empty() => {
-                format!("the LPA takes the nickname of {profile} away")
-            }
-            Operation::Nickname(profile, name) => format!("the LPA calls {profile} {name:?}"),
-            Operation::List => "the LPA lists the profiles".to_owned(),
-        },
+        StepAction::At { command, port: 0, .. } => command.to_string(),
+        StepAction::At { command, port, .. } => format!("{command} at port {port}"),
+        StepAction::Transcript { name: Some(name), .. } => format!("the dialogue of {name}"),
+        StepAction::Transcript { name: None, transcript } => {
+            let first = transcript.lines.iter().find(|line| line.direction == Direction::Command);
+            format!("a dialogue that begins with {}", first.map(|line| line.text().into_owned()).unwrap_or_default())
+        }
+        StepAction::Urc(line) => format!("the modem says {line}"),
+        StepAction::Apdu { command, .. } => format!("the APDU {command}"),
+        StepAction::Lpa { operation, .. } => self::operation(operation),
+        StepAction::Server(ServerAction::Release(id)) => format!("the operator releases the order {id}"),
+        StepAction::Server(ServerAction::Cancel(id)) => format!("the operator cancels the order {id}"),
+        StepAction::Server(ServerAction::Expire(id)) => format!("the order {id} expires"),
+        StepAction::Server(ServerAction::Stop) => "the server is switched off".to_owned(),
+        StepAction::Server(ServerAction::Start) => "the server is switched on".to_owned(),
+        StepAction::Card(CardAction::Remove) => "the card is taken out".to_owned(),
+        StepAction::Card(CardAction::Insert) => "the card is put in".to_owned(),
+        StepAction::Modem(ModemAction::Reset) => "the modem restarts".to_owned(),
+        StepAction::Modem(ModemAction::PowerCut) => "the power of modem and card is cut and comes back".to_owned(),
+        StepAction::Clock(duration) => format!("the clock goes on by {}", time(*duration)),
+        StepAction::Parallel(steps) => format!("{} things at the same time", steps.len()),
+    }
+}
+
+fn operation(operation: &Operation) -> String {
+    match operation {
+        Operation::Download { activation_code, confirmation_code: None } => {
+            format!("the LPA downloads {activation_code}")
+        }
+        Operation::Download { activation_code, confirmation_code: Some(code) } => {
+            format!("the LPA downloads {activation_code} with the confirmation code {code}")
+        }
+        Operation::Enable(profile) => format!("the LPA enables {profile}"),
+        Operation::Disable(profile) => format!("the LPA disables {profile}"),
+        Operation::Delete(profile) => format!("the LPA deletes {profile}"),
+        Operation::Nickname(profile, name) if name.is_empty() => {
+            format!("the LPA takes the nickname of {profile} away")
+        }
+        Operation::Nickname(profile, name) => format!("the LPA calls {profile} {name:?}"),
+        Operation::List => "the LPA lists the profiles".to_owned(),
+        Operation::SendNotifications => "the LPA sends the notifications".to_owned(),
+        Operation::ListNotifications => "the LPA lists the notifications".to_owned(),
+        Operation::RemoveNotifications => "the LPA removes the notifications without sending them".to_owned(),
+        Operation::DefaultAddress(address) => format!("the LPA sets the default SM-DP+ address to {address}"),
+        Operation::Info => "the LPA asks the card what it is".to_owned(),
     }
 }
 
@@ -112,6 +214,30 @@ fn card(card: &Card) -> String {
     if let Some(kind) = &card.kind {
         let _ = write!(text, ", a card {kind:?}");
     }
+    if let Some(file) = &card.file {
+        let _ = write!(text, ", the card in {file}");
+    }
+    if !card.present {
+        text.push_str(", not in the modem");
+    }
+    if !card.ci.is_empty() {
+        let curves: Vec<&str> = card.ci.iter().map(|curve| curve.word()).collect();
+        let _ = write!(text, ", keys on {}", curves.join(" and "));
+    }
+    match card.certificate {
+        CardCertificate::Valid => {}
+        CardCertificate::Expired => text.push_str(", its certificate has expired"),
+        CardCertificate::OtherCi => text.push_str(", its certificate is of another CI"),
+    }
+    if let Some(bytes) = card.free_memory {
+        let _ = write!(text, ", {bytes} bytes free");
+    }
+    if let Some(address) = &card.default_smdp {
+        let _ = write!(text, ", default SM-DP+ address {address}");
+    }
+    if !card.forbidden_rules.is_empty() {
+        let _ = write!(text, ", forbids the rules {}", rules(&card.forbidden_rules));
+    }
     if card.profiles.is_empty() {
         text.push_str(", no profile");
     }
@@ -120,8 +246,15 @@ fn card(card: &Card) -> String {
         if let Some(nickname) = &profile.nickname {
             let _ = write!(text, " called {nickname:?}");
         }
+        if !profile.rules.is_empty() {
+            let _ = write!(text, " with the rules {}", rules(&profile.rules));
+        }
     }
     text
+}
+
+fn rules(rules: &[PolicyRule]) -> String {
+    rules.iter().map(|rule| rule.word()).collect::<Vec<_>>().join(" and ")
 }
 
 fn order(order: &Order) -> String {
@@ -147,29 +280,73 @@ fn order(order: &Order) -> String {
     if order.replace_session_keys {
         text.push_str(", with keys of its own");
     }
+    if !order.rules.is_empty() {
+        let _ = write!(text, ", with the rules {}", rules(&order.rules));
+    }
+    if let Some(expires) = order.expires {
+        let _ = write!(text, ", expires after {}", time(expires));
+    }
+    if let Some(attempts) = order.attempts {
+        let _ = write!(text, ", may be tried {attempts} times");
+    }
     text
 }
 
 fn fault(fault: &Fault) -> String {
-    let fault = match fault {
-        Fault::Unresolvable => return "the server's name does not resolve".to_owned(),
-        Fault::Server(fault) => fault,
-    };
-    let mut text = fault.action.to_string();
-    if let Some(function) = fault.function {
-        let _ = write!(text, ", at {}", function.name());
+    match fault {
+        Fault::Unresolvable => "the server's name does not resolve".to_owned(),
+        Fault::Address(AddressFault::NothingListens) => {
+            "the server's name resolves to an address where nobody listens".to_owned()
+        }
+        Fault::Address(AddressFault::Refused) => "the server's address refuses connections".to_owned(),
+        Fault::Address(AddressFault::BlackHole) => "nothing comes back from the server's address".to_owned(),
+        Fault::Server(fault) => {
+            let mut text = format!("server: {}", fault.action);
+            if let Some(function) = fault.function {
+                let _ = write!(text, ", at {}", function.name());
+            }
+            if let Some(order) = &fault.order {
+                let _ = write!(text, ", for the order {order}");
+            }
+            occasions(&mut text, fault.nth, fault.count, fault.after);
+            text
+        }
+        Fault::Line(fault, trigger) => triggered(format!("AT line: {fault}"), trigger),
+        Fault::Card(CardFault::PowerCut, trigger) => {
+            format!("card: the power of modem and card is cut at write {} of its store", trigger.nth)
+        }
+        Fault::Card(fault, trigger) => triggered(format!("card: {fault}"), trigger),
     }
-    if fault.nth > 1 {
-        let _ = write!(text, ", from time {} on", fault.nth);
+}
+
+fn triggered(mut text: String, trigger: &Trigger) -> String {
+    if let Some(function) = trigger.function {
+        let _ = write!(text, ", at {}", function.word());
     }
-    match fault.count {
+    if let Some(pattern) = &trigger.pattern {
+        let _ = write!(text, ", at commands like {pattern}");
+    }
+    if let Some(bytes) = trigger.after_bytes {
+        let _ = write!(text, ", after {bytes} bytes");
+    }
+    occasions(&mut text, trigger.nth, trigger.count, trigger.after);
+    text
+}
+
+fn occasions(text: &mut String, nth: u32, count: Option<u32>, after: Option<Duration>) {
+    if let Some(after) = after {
+        let _ = write!(text, ", not before {}", time(after));
+    }
+    if nth > 1 {
+        let _ = write!(text, ", from time {nth} on");
+    }
+    match count {
         None => {}
         Some(1) => text.push_str(", once"),
         Some(count) => {
             let _ = write!(text, ", {count} times");
         }
     }
-    text
 }
 
 /// What must come of an operation, in words.
@@ -180,6 +357,8 @@ pub fn expected(expect: &LpaExpect) -> String {
         expect.curl.map(|code| format!("curl {code}")),
         expect.http.map(|status| format!("HTTP {status}")),
         expect.euicc.map(|reason| format!("eUICC reason {reason}")),
+        expect.command.map(|command| format!("at the eUICC's command {command}")),
+        expect.sw.as_ref().map(|status| format!("status word {status}")),
     ];
     for code in codes.into_iter().flatten() {
         let _ = write!(text, ", {code}");
@@ -224,6 +403,22 @@ fn expectations(expect: &Expect) -> Vec<String> {
     if let Some(Expected { value: orders, .. }) = &expect.orders {
         lines.extend(orders.iter().map(|(id, state)| format!("the order {id} is {}", state.word())));
     }
+    if let Some(Expected { value: address, .. }) = &expect.default_smdp {
+        let address = address.to_string();
+        lines.push(match address.is_empty() {
+            true => "the card has no default SM-DP+ address".to_owned(),
+            false => format!("the card's default SM-DP+ address is {address}"),
+        });
+    }
+    if let Some(Expected { value, .. }) = &expect.open_sessions {
+        lines.push(format!("sessions that the server has open: {value}"));
+    }
+    if let Some(Expected { value, .. }) = &expect.faults {
+        lines.push(format!("faults that have fired: {value}"));
+    }
+    if let Some(Expected { value, .. }) = &expect.within {
+        lines.push(format!("all steps together took {} at most", time(*value)));
+    }
     lines
 }
 
@@ -249,6 +444,18 @@ pub fn notification(notification: &ExpectedNotification) -> String {
         Some(profile) => format!("{} of {profile}", notification.event.word()),
         None => notification.event.word().to_owned(),
     }
+}
+
+/// A time of the clock, in UTC: the proleptic Gregorian calendar, in which years begin with March.
+fn date(seconds: i64) -> String {
+    let (days, rest) = (seconds.div_euclid(86_400) + 719_468, seconds.rem_euclid(86_400));
+    let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let (day, month) = (day - (153 * month + 2) / 5 + 1, if month < 10 { month + 3 } else { month - 9 });
+    let year = year + era * 400 + i64::from(month < 3);
+    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", rest / 3600, rest / 60 % 60, rest % 60)
 }
 
 /// A time with its unit.

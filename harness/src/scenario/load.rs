@@ -11,7 +11,7 @@ use std::str::FromStr;
 
 use super::ast::Scenario;
 use super::error::{Mistakes, nearest};
-use super::parse::{Vocabulary, parse};
+use super::parse::{Vocabulary, parse_in};
 
 /// The folder that is looked into when no path is given.
 pub const DEFAULT_FOLDER: &str = "scenarios";
@@ -109,7 +109,9 @@ pub fn find(arguments: &[String], folder: &Path) -> Result<Vec<ScenarioPath>, Lo
 /// Reads a scenario file. The outer error is the system's, the inner one the author's.
 pub fn load(file: &ScenarioPath, vocabulary: &Vocabulary) -> Result<Result<LoadedScenario, Mistakes>, LoadError> {
     let text = fs::read_to_string(&file.path).map_err(|error| LoadError::Io { path: file.path.clone(), error })?;
-    Ok(parse(&file.path.display().to_string(), &text, vocabulary).map(|(scenario, warnings)| LoadedScenario {
+    let folder = file.path.parent();
+    let read = parse_in(&file.path.display().to_string(), &text, vocabulary, folder);
+    Ok(read.map(|(scenario, warnings)| LoadedScenario {
         id: file.id.clone(),
         path: file.path.clone(),
         scenario,

@@ -87,7 +87,7 @@ fn until(condition: impl Fn() -> bool) {
 /// Waits until the host has gone and the task of the port knows it. (A process that another test starts may
 /// keep its terminal open for a moment.)
 fn until_left(running: &RunningModem) {
-    until(|| !running.is_open(0) && !lock(&running.shared.ports[0].line).left);
+    until(|| !running.is_open(0) && !lock(&running.shared.port(0).unwrap().line).left);
 }
 
 #[test]
@@ -256,13 +256,13 @@ fn several_hosts_at_one_terminal() {
     host.expect("AT\r\r\nOK\r\n");
     assert!(running.is_open(0));
     // Two opens that inotify made one of, and a close: whoever writes is there.
-    running.shared.ports[0].closed();
+    running.shared.port(0).unwrap().closed();
     until_left(&running);
     host.send("AT\r");
     host.expect("AT\r\r\nOK\r\n");
     assert!(running.is_open(0));
     // And with events that were lost.
-    running.shared.ports[0].unknown();
+    running.shared.port(0).unwrap().unknown();
     host.send("AT\r");
     host.expect("AT\r\r\nOK\r\n");
 }

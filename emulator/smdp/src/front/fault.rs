@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rsp::bpp::BoundProfilePackage;
 use rsp::es10::auth::AuthenticateServerResponse;
@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::call::Backend;
 use super::http::TEXT_TYPE;
+use crate::flaw::PackageFlaw;
 use crate::server::{Answer, Function};
 use crate::status::StatusError;
 
@@ -79,6 +80,8 @@ pub enum Action {
     BadSignature,
     /// The certificate in the response is the server's other one: CERT.DPpb for CERT.DPauth, and the other way round.
     WrongCertificate,
+    /// The bound profile package is made wrong in this way, and its signature and MACs are right all the same.
+    Flaw(PackageFlaw),
     /// One bit of a segment of the bound profile package is wrong.
     TamperSegment {
         /// Which segment `86`, counted from 1.
@@ -153,6 +156,7 @@ impl Action {
             | Action::HttpMissing(_)
             | Action::HttpRedirect(_)
             | Action::HttpHuge { .. }
+            | Action::Flaw(_)
             | Action::Refuse(_) => Occasion::Request,
             Action::WrongTransactionId
             | Action::BadSignature
@@ -173,7 +177,7 @@ impl Action {
             Action::WrongCertificate => {
                 matches!(function, Some(Function::InitiateAuthentication | Function::AuthenticateClient))
             }
-            Action::TamperSegment { .. } => function == Some(Function::GetBoundProfilePackage),
+            Action::TamperSegment { .. } | Action::Flaw(_) => function == Some(Function::GetBoundProfilePackage),
             _ => true,
         }
     }
@@ -276,6 +280,7 @@ impl fmt::Display for Action {
             Action::HttpRedirect(to) => write!(f, "redirected to {to}"),
             Action::HttpHuge { bytes } => write!(f, "{bytes} bytes before the response"),
             Action::WrongCertificate => f.write_str("wrong certificate"),
+            Action::Flaw(flaw) => write!(f, "{flaw}"),
             Action::HttpStatus { status, .. } => write!(f, "HTTP status {status}"),
             Action::HttpNoReply => f.write_str("no HTTP response"),
             Action::Refuse(status) => write!(f, "refused with {}/{}", status.subject, status.reason),
@@ -305,12 +310,14 @@ pub struct Fault {
     pub nth: u32,
     /// At how many occasions; all that follow if `None`.
     pub count: Option<u32>,
+    /// Not before so much time has passed since the front began.
+    pub after: Option<Duration>,
 }
 
 impl Fault {
     /// A fault at every occasion.
     pub fn always(action: Action) -> Self {
-        Fault { action, function: None, order: None, nth: 1, count: None }
+        Fault { action, function: None, order: None, nth: 1, count: None, after: None }
     }
 
     /// A fault at the next occasion only.
@@ -370,9 +377,16 @@ pub struct Armed {
 }
 
 /// The faults of a front, and how often each has had its occasion.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Faults {
     all: Mutex<Vec<Armed>>,
+    start: Instant,
+}
+
+impl Default for Faults {
+    fn default() -> Self {
+        Faults { all: Mutex::default(), start: Instant::now() }
+    }
 }
 
 impl Faults {
@@ -404,7 +418,9 @@ impl Faults {
         for Armed { fault, seen, fired } in self.lock().iter_mut() {
             let here = fault.function.is_none() || fault.function == sought.function;
             let ours = fault.order.is_none() || fault.order.as_deref() == sought.order;
-            let suits = here && ours && fault.action.occasion() == occasion && fault.action.suits(sought.function);
+            let late = fault.after.is_none_or(|after| self.start.elapsed() >= after);
+            let suits =
+                here && ours && late && fault.action.occasion() == occasion && fault.action.suits(sought.function);
             if !suits {
                 continue;
             }
@@ -577,9 +593,14 @@ impl FaultSpec {
         };
         let count = actions.len();
         match (actions.pop(), count) {
-            (Some(action), 1) => {
-                Ok(Fault { action, function, order: self.order.clone(), nth: self.nth.unwrap_or(1), count: self.count })
-            }
+            (Some(action), 1) => Ok(Fault {
+                action,
+                function,
+                order: self.order.clone(),
+                nth: self.nth.unwrap_or(1),
+                count: self.count,
+                after: None,
+            }),
             _ => Err(FaultError::Count(count)),
         }
     }

@@ -1,7 +1,7 @@
 //! Requests: path, method, headers and body to a function, and what it comes to back into a response, with the faults
 //! around it (SGP.22 §6.5, §6.6).
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 use axum::body::{Body, Bytes, to_bytes};
@@ -9,7 +9,7 @@ use axum::extract::Request as HttpRequest;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::call::Front;
+use super::call::{Backend, Front};
 use super::es2::PeerFunction;
 use super::fault::{Action, Occasion, Sought};
 use super::{ADMIN_PROTOCOL, ADMIN_PROTOCOL_NAME, Exchange, FaultFired, Function, asn1, body, json};
@@ -192,6 +192,12 @@ fn request_fault(front: &Front, sought: Sought<'_>) -> Option<Broken> {
         }
         Action::HttpNoReply => Broken::Instead(None),
         Action::Refuse(status) => Broken::Refused(status),
+        Action::Flaw(flaw) => {
+            if let Backend::Smdp(smdp) = &front.backend {
+                smdp.lock().unwrap_or_else(PoisonError::into_inner).spoil_next_package(flaw);
+            }
+            return None;
+        }
         action => Broken::Sent(action),
     })
 }

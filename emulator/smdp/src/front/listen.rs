@@ -50,11 +50,10 @@ impl Acceptors {
 /// the connections have.
 pub(super) async fn accept(
     listener: tokio::net::TcpListener,
-    acceptors: Acceptors,
+    acceptors: Arc<Acceptors>,
     front: Arc<Front>,
     mut closing: watch::Receiver<bool>,
 ) {
-    let acceptors = Arc::new(acceptors);
     let mut connections = JoinSet::new();
     loop {
         let permit = tokio::select! {

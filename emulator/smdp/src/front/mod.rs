@@ -17,9 +17,12 @@ mod listen;
 mod observe;
 mod tls;
 
+use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::{Arc, Mutex};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::http::HeaderValue;
@@ -128,14 +131,15 @@ pub enum StartError {
 struct Running {
     address: SocketAddr,
     front: Arc<Front>,
-    task: JoinHandle<()>,
+    acceptors: Arc<Acceptors>,
+    task: Mutex<JoinHandle<()>>,
     sender: Option<JoinHandle<()>>,
     closing: watch::Sender<bool>,
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.task.abort();
+        self.abort();
         if let Some(sender) = &self.sender {
             sender.abort();
         }
@@ -145,7 +149,7 @@ impl Drop for Running {
 impl Running {
     fn start(listener: TcpListener, backend: Backend, tls: &Identity, options: Options) -> Result<Self, StartError> {
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| StartError::NoRuntime)?;
-        let acceptors = Acceptors::new(tls, &options)?;
+        let acceptors = Arc::new(Acceptors::new(tls, &options)?);
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
@@ -166,19 +170,47 @@ impl Running {
             })
         });
         let (closing, closed) = watch::channel(false);
-        let task = runtime.spawn(accept(listener, acceptors, front.clone(), closed));
-        Ok(Running { address, front, task, sender, closing })
+        let task = Mutex::new(runtime.spawn(accept(listener, acceptors.clone(), front.clone(), closed)));
+        Ok(Running { address, front, acceptors, task, sender, closing })
+    }
+
+    fn abort(&self) {
+        self.task.lock().unwrap_or_else(PoisonError::into_inner).abort();
+    }
+
+    /// Closes the listener and all connections.
+    async fn suspend(&self) {
+        self.abort();
+        // The task drops what it holds as it ends.
+        std::future::poll_fn(|context| {
+            let mut task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
+            match task.is_finished() {
+                true => Poll::Ready(()),
+                false => Pin::new(&mut *task).poll(context).map(drop),
+            }
+        })
+        .await;
+    }
+
+    /// Listens again, at the same address.
+    fn resume(&self) -> io::Result<()> {
+        let listener = TcpListener::bind(self.address)?;
+        listener.set_nonblocking(true)?;
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        let accepting = accept(listener, self.acceptors.clone(), self.front.clone(), self.closing.subscribe());
+        *self.task.lock().unwrap_or_else(PoisonError::into_inner) = tokio::spawn(accepting);
+        Ok(())
     }
 
     /// Takes no more connections, finishes what is under way, and waits for it so long.
     async fn shut_down(mut self, patience: Duration) {
         self.closing.send_replace(true);
-        let _ = tokio::time::timeout(patience, &mut self.task).await;
+        let task = self.task.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let _ = tokio::time::timeout(patience, task).await;
     }
 
-    async fn stop(mut self) {
-        self.task.abort();
-        let _ = (&mut self.task).await;
+    async fn stop(self) {
+        self.suspend().await;
     }
 }
 
@@ -219,6 +251,17 @@ impl Server {
     /// Takes no more connections, finishes what is under way, and waits for it so long at most.
     pub async fn shut_down(self, patience: Duration) {
         self.running.shut_down(patience).await;
+    }
+
+    /// Closes the listener and all connections, as a server does that is switched off: whoever calls is refused.
+    /// Sessions and orders stay.
+    pub async fn suspend(&self) {
+        self.running.suspend().await;
+    }
+
+    /// Listens again at the same address, after [`Server::suspend`].
+    pub fn resume(&self) -> io::Result<()> {
+        self.running.resume()
     }
 
     /// The server behind it.

@@ -65,6 +65,7 @@ impl Smdp {
             replace_session_keys: order.spec.replace_session_keys.unwrap_or(self.config.replace_session_keys),
             protected: order.protected.clone(),
             random: Drawn::from(&mut *self.random),
+            flaw: self.next_flaw.take(),
             config: self.config.clone(),
         })
     }

@@ -19,6 +19,7 @@ use super::auth::{Authenticator, Facts, Opening, VerifiedCard, internal, malform
 use super::config::SmdpConfig;
 use super::messages::{Answer, InitiateAuthenticationOk};
 use crate::binding::{Binding, Bound, Protected};
+use crate::flaw::PackageFlaw;
 use crate::order::OrderId;
 use crate::status::{Status, StatusError};
 
@@ -140,6 +141,8 @@ pub(crate) struct BindJob {
     pub(crate) replace_session_keys: bool,
     pub(crate) protected: Option<Arc<Protected>>,
     pub(crate) random: Drawn,
+    /// What is to be wrong with the package.
+    pub(crate) flaw: Option<PackageFlaw>,
 }
 
 /// What a card has signed in PrepareDownload.
@@ -311,6 +314,12 @@ pub(crate) fn is_on(curve: Curve, point: &[u8; 65]) -> bool {
 fn bind(mut job: BindJob) -> Result<Ready, StatusError> {
     let pb = &job.config.credentials[job.credentials].pb;
     let curve = pb.certificate.curve();
+    if let Some(flaw) = job.flaw {
+        // A package that is to be wrong is made anew, and so is its protection.
+        job.metadata = flaw.metadata(&job.metadata);
+        job.package = flaw.package(&job.package).into();
+        (job.bound, job.protected) = (None, None);
+    }
     let (bound, protected, again) = match job.bound {
         Some(bound) => (bound, job.protected, true),
         None => {
@@ -329,10 +338,10 @@ fn bind(mut job: BindJob) -> Result<Ready, StatusError> {
                 host_id: &job.config.host_id,
                 metadata: &job.metadata,
             };
-            let bound = Bound::new(&binding, &job.package, protected.as_deref(), &mut job.random, curve);
+            let bound = Bound::new(&binding, &job.package, protected.as_deref(), &mut job.random, curve, job.flaw);
             (Arc::new(bound.map_err(internal)?), protected, false)
         }
     };
-    let package = bound.package(&job.transaction_id, &pb.key).map_err(internal)?;
+    let package = bound.package(&job.transaction_id, &pb.key, job.flaw).map_err(internal)?;
     Ok(Ready { bound, protected, package, again })
 }

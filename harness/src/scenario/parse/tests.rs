@@ -27,14 +27,26 @@ expected_failure = "it is too much"
 
 [modem]
 model = "RM510Q-GL"
+ports = 2
 
 [pki]
 curve = "brainpoolP256r1"
 
+[clock]
+now = 2026-01-31T12:00:00Z
+
 [card]
 kind = "toolkit-busy"
 eid = "89049032123451234512345678901235"
-profiles = [{ profile = "operator-b", state = "enabled", nickname = "old" }, { profile = "test" }]
+profiles = [{ profile = "operator-b", state = "enabled", nickname = "old", rules = ["no-delete"] }, { profile = "test" }]
+free_memory = 100000
+default_smdp = "${smdp}"
+forbidden_rules = ["no-disable"]
+ci = ["brainpoolP256r1", "P-256"]
+certificate = "expired"
+
+[smdp]
+name = "smdp.example.com"
 
 [[smdp.order]]
 matching_id = "TOKEN-1"
@@ -42,6 +54,9 @@ profile = "operator-a"
 eid = "${eid}"
 confirmation_code = "12345678"
 replace_session_keys = true
+rules = ["no-delete"]
+expires = "2min"
+attempts = 3
 
 [[smdp.order]]
 package = "packages/one.der"
@@ -65,10 +80,93 @@ count = 1
 es9plus = "8.1/4.8"
 function = "authenticateClient"
 
+[[fault]]
+http = "cut"
+bytes = 10
+order = "TOKEN-1"
+
+[[fault]]
+http = { missing = "transactionId" }
+
+[[fault]]
+http = { status = 500, body = "" }
+after = "1s"
+
+[[fault]]
+tls = { alert = 48 }
+
+[[fault]]
+tls = "wrong-role"
+nth = 7
+
+[[fault]]
+es9plus = "tamper-mac"
+segment = 3
+
+[[fault]]
+es9plus = "package-iccid"
+
+[[fault]]
+at = "noise"
+command = 'AT\+CGLA=.*'
+after_bytes = 500
+
+[[fault]]
+at = { cme_error = 13 }
+function = "AuthenticateServer"
+count = 1
+
+[[fault]]
+card = "6F00"
+function = "LoadBoundProfilePackage"
+nth = 3
+
+[[fault]]
+card = "power-cut"
+nth = 12
+
 [[step]]
 at = 'AT+QESIM="eid"'
 reply = ['+QESIM: "eid",${eid}', "OK"]
 within = "300ms"
+
+[[step]]
+at = "AT+CSQ"
+port = 1
+reply = [{ pattern = '\+CSQ: (?<rssi>\d+),\d+' }, "...", "OK"]
+
+[[step]]
+dialogue = """
+> AT+CMGS=${rssi}
+< >
+"""
+
+[[step]]
+urc = { pattern = '\+CREG: \d' }
+within = "1s"
+
+[[step]]
+apdu = "80 CA 00 5A 00"
+sw = "90xx"
+data = { pattern = '5A10.*' }
+
+[[step]]
+server = { release = "TOKEN-1" }
+
+[[step]]
+server = "stop"
+
+[[step]]
+card = "remove"
+
+[[step]]
+modem = "power-cut"
+
+[[step]]
+clock = "2min"
+
+[[step]]
+parallel = [{ at = "AT", port = 1 }, { lpa = { list = true }, outcome = "success", csim = true }]
 
 [[step]]
 at = "AT+COPS=?"
@@ -81,6 +179,12 @@ status = "8.2.7/3.8"
 http = 503
 curl = 35
 euicc = "scp03tSecurityError"
+command = "loadProfileElements"
+sw = "6A80"
+timeout = "500ms"
+segment = 60
+accept_rules = true
+refresh = false
 within = "10s"
 
 [[step]]
@@ -102,8 +206,26 @@ outcome = "success"
 [[step]]
 lpa = { list = true }
 outcome = "success"
+profiles = [{ profile = "operator-a" }]
+
+[[step]]
+lpa = { notifications = "list" }
+outcome = "success"
+notifications = []
+
+[[step]]
+lpa = { default_address = "smdp.example.com" }
+outcome = "success"
+
+[[step]]
+lpa = { info = true }
+outcome = "success"
 
 [expect]
+euicc.default_smdp = "${smdp}"
+open_sessions = 0
+faults = 3
+within = "2min"
 euicc.profiles = [{ profile = "operator-a", state = "enabled", nickname = "Work" }, { profile = "test", nickname = "" }]
 euicc.notifications = [{ event = "install", profile = "operator-a" }, { event = "enable" }]
 euicc.open_channels = 0
@@ -201,7 +323,56 @@ mistakes! {
     an_activation_code_that_is_none: with_step("lpa = { download = \"${smdp}\" }\noutcome = \"failure\"");
     an_expected_call_that_is_unknown: with_step("at = \"AT\"\n[expect]\nes9plus = [\"authenticateClient\", \"authenticateServer\"]");
     an_expected_order_that_is_unknown: with_step("at = \"AT\"\n[expect]\norders = { TOKEN-2 = \"installed\" }");
+    a_date_without_a_zone: with("[clock]\nnow = 2026-01-31T12:00:00");
+    a_port_of_a_server_name: with("[smdp]\nname = \"smdp.example.com:443\"");
+    a_rule_that_is_none: with("[card]\nforbidden_rules = [\"ppr1\"]");
+    a_fault_of_the_line_that_is_none: with("[[fault]]\nat = \"silent\"");
+    a_fault_of_the_line_without_value: with("[[fault]]\nat = { cme = 13 }");
+    a_status_word_with_three_digits: with("[[fault]]\ncard = \"6F0\"");
+    a_card_function_that_is_none: with("[[fault]]\nat = \"silence\"\nfunction = \"authenticateServer\"");
+    a_trigger_that_is_not_looked_at: with("[[fault]]\ncard = \"power-cut\"\nfunction = \"EnableProfile\"");
+    a_count_where_all_is_so: with("[[fault]]\ntcp = \"refused\"\ncount = 1");
+    bytes_of_what_has_none: with("[[fault]]\nhttp = \"no-reply\"\nbytes = 5");
+    a_pattern_with_a_bare_plus: with_step("at = \"AT+CSQ\"\nreply = [{ pattern = '+CSQ: \\d' }, \"OK\"]");
+    a_reply_without_end: with_step("at = \"AT\"\nreply = [\"...\"]");
+    a_capture_that_is_not_there: with_step("at = \"AT+CMGR=${index}\"");
+    a_capture_with_a_name_that_is_taken: with_step("at = \"AT\"\nreply = [{ pattern = '(?<eid>.*)' }, \"OK\"]");
+    an_apdu_with_an_odd_digit: with_step("apdu = \"80CA005A0\"");
+    a_status_word_in_words: with_step("apdu = \"80CA005A00\"\nsw = \"ok\"");
+    a_dialogue_with_a_mistake: with_step("dialogue = \"\"\"\n> AT\nOK\n\"\"\"");
+    a_dialogue_without_a_command: with_step("dialogue = \"< OK\"");
+    an_order_that_the_operator_does_not_have: with_step("server = { release = \"TOKEN-2\" }");
+    a_thing_that_is_not_done_with_a_card: with_step("card = \"eject\"");
+    parallel_of_one: with_step("parallel = [{ at = \"AT\" }]");
+    a_list_where_nothing_is_listed: with_step("lpa = { enable = 1 }\noutcome = \"success\"\nprofiles = []");
     several_mistakes_at_once: with("[modem]\nmodle = \"RM500Q-GL\"\n[card]\neid = 5\n[[fault]]\nhttp = \"503\"");
+}
+
+#[test]
+fn files_that_a_scenario_names_are_looked_into() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write("dialogue.at", "> AT\n< OK\n< +CSQ: ${rsi}\nOK\n");
+    write("right.at", "> AT\n<~ (?<answer>.*)\n");
+    write("model.toml", "identity = 5\n");
+    let told = |text: &str| match parse_in("case.toml", text, &vocabulary(), Some(folder.path())) {
+        Ok((_, warnings)) => warnings.render(false, 100),
+        Err(mistakes) => mistakes.render(false, 100),
+    };
+    let messages = |text: &str| match parse_in("case.toml", text, &vocabulary(), Some(folder.path())) {
+        Ok((_, warnings)) | Err(warnings) => {
+            let list: Vec<String> = warnings.list.iter().map(|mistake| mistake.message.clone()).collect();
+            list.join("|")
+        }
+    };
+    assert_eq!(messages(&with_step("transcript = \"right.at\"\n[[step]]\nat = \"AT+${answer}\"")), "");
+    insta::assert_snapshot!(told(&with_step("transcript = \"dialogue.at\"")));
+    assert!(messages(&with_step("transcript = \"other.at\"")).starts_with("there is no transcript "));
+    assert!(messages(&with("[modem]\nfile = \"model.toml\"")).starts_with("this is no model: "));
+    assert!(messages(&with("[card]\nfile = \"model.toml\"")).starts_with("this is no card: "));
+    assert!(messages(&with("[pki]\nfolder = \".\"")).starts_with("this is no folder of certificates: "));
+    let order = "[[smdp.order]]\nmatching_id = \"A\"\npackage = \"right.at\"";
+    assert!(messages(&with(order)).starts_with("this is no profile package: "));
 }
 
 proptest! {

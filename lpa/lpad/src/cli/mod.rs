@@ -122,8 +122,8 @@ pub struct Args {
     pub segment: u8,
 
     /// The longest wait in seconds for one answer of the card (default 120) or of a server (default 60)
-    #[arg(long, value_name = "SECONDS", value_parser = RangedU64ValueParser::<u32>::new().range(1..=86_400))]
-    pub timeout: Option<u32>,
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub timeout: Option<Duration>,
 
     /// Take this address for a server's name, without asking the name service; may be given more than once
     #[arg(long, value_name = "HOST:PORT:ADDRESS", value_parser = resolve_entry)]
@@ -159,6 +159,12 @@ pub enum NotificationAction {
     List,
     /// Remove them without sending
     Remove,
+}
+
+/// A time that something may wait: seconds, with or without a fraction, from a hundredth to a day.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok().filter(|seconds| (0.01..=86_400.0).contains(seconds));
+    seconds.map(Duration::from_secs_f64).ok_or_else(|| "it has to be seconds from 0.01 to 86400".to_owned())
 }
 
 fn resolve_entry(text: &str) -> Result<String, String> {
@@ -284,7 +290,7 @@ fn http_options(args: &Args) -> Outcome<HttpOptions> {
 }
 
 fn given_timeout(args: &Args) -> Option<Duration> {
-    args.timeout.map(|seconds| Duration::from_secs(u64::from(seconds)))
+    args.timeout
 }
 
 fn open_link(args: &Args, log: Log) -> Result<Box<dyn ApduLink>, crate::link::LinkError> {

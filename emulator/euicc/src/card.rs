@@ -42,6 +42,10 @@ mod ins {
     pub(super) const STATUS: u8 = 0xF2;
 }
 
+/// P1 of STORE DATA (SGP.22 v2.5 §5.7.2): more blocks follow, or this is the last.
+const MORE_BLOCKS: u8 = 0x11;
+const LAST_BLOCK: u8 = 0x91;
+
 /// A software eUICC. See the [crate documentation](crate).
 #[derive(Debug)]
 pub struct Euicc {
@@ -171,7 +175,9 @@ impl Euicc {
     /// certificates.
     pub fn transmit(&mut self, apdu: &[u8], now: i64) -> Vec<u8> {
         let response = self.answer(apdu, now);
-        uicc::wipe_stack();
+        if may_have_used_keys(apdu) {
+            uicc::wipe_stack();
+        }
         response
     }
 
@@ -515,8 +521,6 @@ impl Euicc {
 
     /// STORE DATA (SGP.22 v2.5 §5.7.2): blocks of one command, the response with the last.
     fn store_data(&mut self, command: &Command<'_>, now: i64) -> Sw {
-        const MORE_BLOCKS: u8 = 0x11;
-        const LAST_BLOCK: u8 = 0x91;
         let Some(channel) = self.channels.get(command.channel) else { return Sw::CHANNEL_NOT_SUPPORTED };
         if channel.application != Application::IsdR {
             return Sw::INS_NOT_SUPPORTED;
@@ -651,6 +655,16 @@ enum Found {
     /// A file of the card itself, while no profile is enabled.
     Own(files::File),
     IsdR,
+}
+
+/// False for commands that never get as far as a key: a block of a command that is not whole yet, what is fetched, and
+/// selection.
+fn may_have_used_keys(apdu: &[u8]) -> bool {
+    match apdu {
+        [_, ins::STORE_DATA, p1, ..] => *p1 != MORE_BLOCKS,
+        [_, ins, ..] => !matches!(*ins, ins::GET_RESPONSE | ins::SELECT | ins::STATUS | ins::MANAGE_CHANNEL),
+        _ => false,
+    }
 }
 
 fn is_known(code: u8) -> bool {

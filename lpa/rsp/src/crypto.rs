@@ -9,7 +9,6 @@ use std::fmt;
 use std::sync::OnceLock;
 
 use openssl::bn::{BigNum, BigNumContext};
-use openssl::derive::Deriver;
 use openssl::ec::{EcGroup, EcKey, EcPoint, PointConversionForm};
 use openssl::ecdsa::EcdsaSig;
 use openssl::error::ErrorStack;
@@ -158,6 +157,8 @@ impl Random for SeededRandom {
 pub struct PublicKey {
     curve: Curve,
     key: EcKey<Public>,
+    /// In uncompressed form: it costs an inversion in the field each time that it is computed.
+    point: [u8; 65],
 }
 
 impl PublicKey {
@@ -170,7 +171,8 @@ impl PublicKey {
         let mut context = BigNumContext::new()?;
         // A failed conversion leaves its reason on OpenSSL's per-thread error queue: taking the ErrorStack clears it.
         let point = EcPoint::from_bytes(group, bytes, &mut context).map_err(|_| CryptoError::NotOnCurve(curve))?;
-        Ok(PublicKey { curve, key: EcKey::from_public_key(group, &point)? })
+        let key = EcKey::from_public_key(group, &point)?;
+        Ok(PublicKey { curve, key, point: bytes.try_into().map_err(|_| CryptoError::NotOnCurve(curve))? })
     }
 
     /// From the point in compressed form, `02` or `03` by the parity of Y, and X (SEC 1 §2.3.3).
@@ -181,7 +183,13 @@ impl PublicKey {
         let group = curve.group();
         let mut context = BigNumContext::new()?;
         let point = EcPoint::from_bytes(group, bytes, &mut context).map_err(|_| CryptoError::NotOnCurve(curve))?;
-        Ok(PublicKey { curve, key: EcKey::from_public_key(group, &point)? })
+        PublicKey::of(curve, EcKey::from_public_key(group, &point)?)
+    }
+
+    fn of(curve: Curve, key: EcKey<Public>) -> Result<Self, CryptoError> {
+        let mut context = BigNumContext::new()?;
+        let bytes = key.public_key().to_bytes(curve.group(), PointConversionForm::UNCOMPRESSED, &mut context)?;
+        Ok(PublicKey { curve, key, point: bytes.try_into().map_err(|_| CryptoError::NotOnCurve(curve))? })
     }
 
     /// The curve.
@@ -191,10 +199,7 @@ impl PublicKey {
 
     /// The point in uncompressed form.
     pub fn point(&self) -> [u8; 65] {
-        let bytes = BigNumContext::new().and_then(|mut context| {
-            self.key.public_key().to_bytes(self.curve.group(), PointConversionForm::UNCOMPRESSED, &mut context)
-        });
-        bytes.ok().and_then(|bytes| bytes.try_into().ok()).expect("a key on a 256-bit curve has 65 bytes")
+        self.point
     }
 
     /// Whether `signature` (r‖s, 64 bytes) is this key's ECDSA-SHA256 signature over the concatenated `parts`.
@@ -214,7 +219,7 @@ impl PublicKey {
 
 impl PartialEq for PublicKey {
     fn eq(&self, other: &Self) -> bool {
-        self.curve == other.curve && self.point() == other.point()
+        self.curve == other.curve && self.point == other.point
     }
 }
 
@@ -272,7 +277,7 @@ impl PrivateKey {
     fn from_ec_key(key: EcKey<Private>) -> Result<Self, CryptoError> {
         let curve = Curve::of_group(key.group().curve_name()).ok_or(CryptoError::UnsupportedKey)?;
         let public = EcKey::from_public_key(curve.group(), key.public_key())?;
-        Ok(PrivateKey { curve, key: PKey::from_ec_key(key)?, public: PublicKey { curve, key: public } })
+        Ok(PrivateKey { curve, key: PKey::from_ec_key(key)?, public: PublicKey::of(curve, public)? })
     }
 
     /// The curve.
@@ -323,11 +328,18 @@ impl PrivateKey {
         if self.curve != peer.curve {
             return Err(CryptoError::CurvesDiffer(self.curve, peer.curve));
         }
-        let peer = PKey::from_ec_key(peer.key.clone())?;
-        let mut deriver = Deriver::new(&self.key)?;
-        deriver.set_peer(&peer)?;
+        // The multiplication itself: through OpenSSL's providers both keys would be copied and checked anew. With one
+        // point and a scalar that is marked as secret it takes a time that depends on neither.
+        let group = self.curve.group();
+        let mut context = BigNumContext::new_secure()?;
+        let own = self.key.ec_key()?;
+        let mut shared = EcPoint::new(group)?;
+        shared.mul2(group, peer.key.public_key(), own.private_key(), &mut context)?;
+        let (mut x, mut y) = (BigNum::new_secure()?, BigNum::new_secure()?);
+        shared.affine_coordinates(group, &mut x, &mut y, &mut context)?;
         let mut secret = Zeroizing::new([0; 32]);
-        deriver.derive(&mut secret[..])?;
+        let bytes = Zeroizing::new(x.to_vec_padded(32)?);
+        secret.copy_from_slice(&bytes);
         Ok(secret)
     }
 }

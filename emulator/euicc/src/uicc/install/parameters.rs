@@ -174,12 +174,14 @@ impl Filling<'_> {
     pub(super) fn apply(&self, place: &mut [u8]) {
         match self {
             Filling::Head(pattern) => {
-                let last = pattern.last().copied().unwrap_or(0xFF);
-                let bytes = pattern.iter().copied().chain(std::iter::repeat(last));
-                place.iter_mut().zip(bytes).for_each(|(place, byte)| *place = byte);
+                let length = pattern.len().min(place.len());
+                let (head, rest) = place.split_at_mut(length);
+                head.copy_from_slice(&pattern[..length]);
+                rest.fill(pattern.last().copied().unwrap_or(0xFF));
             }
+            Filling::Repeat([]) => {}
             Filling::Repeat(pattern) => {
-                place.iter_mut().zip(pattern.iter().cycle()).for_each(|(place, byte)| *place = *byte);
+                place.chunks_mut(pattern.len()).for_each(|chunk| chunk.copy_from_slice(&pattern[..chunk.len()]));
             }
             Filling::Tail(end) => {
                 place.fill(0xFF);

@@ -317,7 +317,7 @@ const EXTENDED: &[Entry] = &[
     Entry { read: Some(message::read_csmp), write: Some(message::write_csmp), ..entry("+CSMP") },
     setting("+CSDH", message::read_csdh, "+CSDH: (0,1)", message::write_csdh),
     setting("+CMMS", message::read_cmms, "+CMMS: (0-2)", message::write_cmms),
-    setting("+CNMI", message::read_cnmi, "+CNMI: (0-2),(0-3),(0),(0-2),(0,1)", message::write_cnmi),
+    setting("+CNMI", message::read_cnmi, "+CNMI: (0-2),(0-3),(0,2),(0-2),(0,1)", message::write_cnmi),
     Entry { within: 120_000, write: Some(message::send), ..entry("+CMGS") },
     Entry { within: 120_000, write: Some(message::send_stored), ..entry("+CMSS") },
     Entry { execute: Some(message::write_plain), write: Some(message::write), ..entry("+CMGW") },

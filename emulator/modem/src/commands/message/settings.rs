@@ -193,7 +193,8 @@ pub(crate) fn read_cnmi(exec: &mut Exec<'_>) -> Outcome {
 pub(crate) fn write_cnmi(exec: &mut Exec<'_>, params: &Params) -> Outcome {
     at_most(params, 5)?;
     let mut indications = exec.state.messages.indications;
-    let allowed: [&[u32]; 5] = [&[0, 1, 2], &[0, 1, 2, 3], &[0], &[0, 1, 2], &[0, 1]];
+    // bm 2 hands cell broadcasts on as they come: hosts ask for it, and no cell here broadcasts anything.
+    let allowed: [&[u32]; 5] = [&[0, 1, 2], &[0, 1, 2, 3], &[0, 2], &[0, 1, 2], &[0, 1]];
     for (index, (indication, allowed)) in indications.iter_mut().zip(allowed).enumerate() {
         // TS 27.005 §3.4.1: what is left out is 0; hosts rely on it being kept in the middle.
         let default = if index == 0 { 0 } else { u32::from(*indication) };

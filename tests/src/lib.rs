@@ -3,13 +3,19 @@
 //! - [`World`]: the assistant's procedures, a card and a server joined in memory, with a hand on every message. A
 //!   whole download takes some milliseconds, so that properties can be tried on thousands of them.
 //! - [`shared_data`]: test data that a user's checkout does not have.
+//! - [`client`]: programs that are not ours, with deadlines; [`modem_manager`]: one that takes a world of its own.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "what cannot be set up fails the test")]
+
+pub mod client;
+pub mod modem_manager;
 
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use esimlab::lab::{Lab, LabBuilder, Preinstalled};
+use esimlab::timeline::{Direction, Kind};
 use euicc::{CardConfig, Euicc};
 use lpad::Lpa;
 use lpad::download::{DownloadRequest, Installed, Source};
@@ -41,6 +47,27 @@ pub fn shared_data(name: &str) -> Option<PathBuf> {
     }
     eprintln!("skipped: {} is not there", path.display());
     None
+}
+
+/// A profile that comes with the lab.
+pub fn profile(name: &str) -> Profile {
+    Profile::build(&smdp::profile::built_in_named(name).expect("built in")).expect("a profile")
+}
+
+/// A lab whose card has Operator A, enabled, and Operator B: the modem is registered.
+pub fn two_profiles() -> LabBuilder {
+    let of = |name, enabled| Preinstalled { profile: profile(name), enabled, nickname: None };
+    Lab::builder().profile(of("operator-a", true)).profile(of("operator-b", false))
+}
+
+/// What has gone over the terminals of a lab, line by line: commands with `>` in front, everything else with `<`.
+pub fn dialogue(lab: &Lab) -> Vec<String> {
+    let line = |event: esimlab::timeline::Event| match event.kind {
+        Kind::At { direction: Direction::Command, text, .. } => Some(format!("> {text}")),
+        Kind::At { direction: Direction::Response, text, .. } => Some(format!("< {text}")),
+        _ => None,
+    };
+    lab.timeline().snapshot().into_iter().filter_map(line).collect()
 }
 
 /// The keys of all worlds, made once.

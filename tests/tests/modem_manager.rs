@@ -2,8 +2,6 @@
 //!
 //! Skipped, with a message, where it is not installed or mount namespaces may not be made.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::path::Path;
 
 use e2e::client::Client;

@@ -1,7 +1,5 @@
 //! A real client: a program in Python on pyserial, as people write them for modems.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::process::Stdio;
 
 use e2e::client::{Client, installed};

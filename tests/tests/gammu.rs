@@ -1,7 +1,5 @@
 //! A real client: gammu, which sends several commands at once.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use e2e::client::{Client, installed};
 use e2e::two_profiles;
 

@@ -1,7 +1,5 @@
 //! A real client: smsd of the SMS Server Tools, which sends what it finds in a folder and puts what comes into another.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use e2e::client::{Client, installed};
 use e2e::two_profiles;
 

@@ -237,6 +237,15 @@ fn is_error(answer: &str) -> bool {
         && (last == "ERROR" || last.starts_with("+CME ERROR: ") || last.starts_with("+CMS ERROR: "))
 }
 
+/// The fuzzer knows every command by name, or it would take very long to find it.
+#[test]
+fn every_command_is_in_the_dictionary_of_the_fuzzer() {
+    let dictionary = include_str!("../../fuzz/at.dict");
+    let missing: Vec<&str> =
+        commands::names().filter(|name| !dictionary.lines().any(|line| line == format!("\"AT{name}\""))).collect();
+    assert!(missing.is_empty(), "add to fuzz/at.dict: {}", missing.join(", "));
+}
+
 /// Each of these lines of each command, said to a modem of its own, is answered as it should be.
 fn none_fails(forms: impl Fn(&Case) -> Vec<String>, is_right: fn(&str) -> bool) {
     let mut wrong = Vec::new();

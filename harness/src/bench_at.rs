@@ -38,6 +38,8 @@ pub(crate) fn run(args: &AtArgs) -> Result<u8, Abort> {
     if cfg!(debug_assertions) {
         print("This is a debug build: `cargo run --release -- bench at` measures what users get.\n\n");
     }
+    // First, while nothing else in this process has memory that could be used again.
+    let fleet = fleet(usize::from(args.fleet))?;
     let lab = Lab::builder().start().map_err(|error| Abort::lab(error.to_string()))?;
     let mut modem = Line::open(lab.tty()).map_err(failed)?;
     let mut echo = Echo::start().map_err(failed)?;
@@ -70,9 +72,7 @@ pub(crate) fn run(args: &AtArgs) -> Result<u8, Abort> {
             ratio(p99, bare_p99)
         ));
     }
-    drop(modem);
-    drop(lab);
-    fleet(usize::from(args.fleet))?;
+    print(&fleet);
     Ok(exit::PASSED)
 }
 
@@ -164,7 +164,8 @@ impl modem::Card for Card {
     }
 }
 
-fn fleet(count: usize) -> Result<(), Abort> {
+/// Starts this many modems, has every terminal answer, and says what it took.
+fn fleet(count: usize) -> Result<String, Abort> {
     let lab = |error: &dyn std::fmt::Display| Abort::lab(error.to_string());
     // Each modem has two terminals of three descriptors.
     let wanted = rustix::process::Rlimit { current: Some(count as u64 * 6 + 256), maximum: None };
@@ -203,14 +204,13 @@ fn fleet(count: usize) -> Result<(), Abort> {
     }
     let answered = began.elapsed();
     let each = resident().saturating_sub(before) / count as u64;
-    print(&format!(
+    Ok(format!(
         "\n{count} modems of {} terminals each, every one with an eUICC\n  all up after                  {:.2} s\n  all terminals have answered   {:.2} s\n  memory                        {:.1} kB each\n",
         model.ports.at,
         started.as_secs_f64(),
         answered.as_secs_f64(),
         each as f64 / 1e3
-    ));
-    Ok(())
+    ))
 }
 
 /// The resident memory of this process, in bytes; 0 when the system does not tell.

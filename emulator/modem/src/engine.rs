@@ -272,6 +272,11 @@ impl Modem {
                     }
                 },
                 (Mode::Command, _) => {
+                    let plain = port.editor.push_plain(rest, &port.settings, &mut response);
+                    if plain > 0 {
+                        rest = rest.get(plain..).unwrap_or_default();
+                        continue;
+                    }
                     if let Input::Line(line) = port.editor.push(*byte, &port.settings, &mut response) {
                         self.execute(index, line, &mut response, output);
                     }

@@ -58,6 +58,23 @@ impl LineEditor {
         self.body.clear();
     }
 
+    /// Takes the bytes that only add to a line which has begun, as many as come first, and tells how many. All others
+    /// go through [`LineEditor::push`], with the same outcome and less speed.
+    pub(crate) fn push_plain(&mut self, bytes: &[u8], settings: &Settings, echo: &mut Vec<u8>) -> usize {
+        if self.state != State::Body {
+            return 0;
+        }
+        let is_plain = |byte: &u8| *byte >= 0x20 && *byte != 0x7F && *byte != settings.s3 && *byte != settings.s5;
+        let room = self.limit.saturating_sub(self.body.len());
+        let count = bytes.iter().take(room).take_while(|byte| is_plain(byte)).count();
+        let run = bytes.get(..count).unwrap_or_default();
+        self.body.extend_from_slice(run);
+        if settings.echo {
+            echo.extend_from_slice(run);
+        }
+        count
+    }
+
     /// Takes one byte. What has to be echoed is appended to `echo`.
     pub(crate) fn push(&mut self, byte: u8, settings: &Settings, echo: &mut Vec<u8>) -> Input {
         let mut show = |byte: u8| {
@@ -177,6 +194,32 @@ mod tests {
     }
 
     proptest! {
+        /// Runs of bytes lead to what single ones lead to, whatever ends and edits a line.
+        #[test]
+        fn runs_are_bytes(
+            bytes in proptest::collection::vec(prop_oneof![Just(b'A'), Just(b'T'), Just(b'\r'), Just(8), 0x20u8.., any::<u8>()], 0..200),
+            s3 in prop_oneof![Just(b'\r'), 0u8..128],
+            s5 in prop_oneof![Just(8u8), 0u8..128],
+            echoes in any::<bool>(),
+        ) {
+            let mut settings = Settings::default();
+            (settings.s3, settings.s5, settings.echo) = (s3, s5, echoes);
+            let (mut single, mut runs) = (LineEditor::new(20), LineEditor::new(20));
+            let (mut single_echo, mut runs_echo) = (Vec::new(), Vec::new());
+            let one: Vec<Input> = bytes.iter().map(|byte| single.push(*byte, &settings, &mut single_echo)).collect();
+            let mut other = Vec::new();
+            let mut rest = &bytes[..];
+            while let Some(byte) = rest.first() {
+                let count = runs.push_plain(rest, &settings, &mut runs_echo);
+                other.extend(std::iter::repeat_n(Input::Pending, count));
+                if count == 0 {
+                    other.push(runs.push(*byte, &settings, &mut runs_echo));
+                }
+                rest = &rest[count.max(1)..];
+            }
+            prop_assert_eq!((one, single_echo, single.body), (other, runs_echo, runs.body));
+        }
+
         #[test]
         fn any_bytes_then_a_line(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             let mut editor = LineEditor::new(64);

@@ -64,8 +64,12 @@ enum Command {
     Bench(crate::bench::BenchCommand),
     /// List the models of the modem
     Models,
-    /// List the cards that are built in
-    Cards,
+    /// List the cards that are built in, or print the file of one, to begin one's own with
+    Cards {
+        /// A built-in card
+        #[arg(value_name = "NAME")]
+        name: Option<String>,
+    },
     /// Make a test PKI
     #[command(subcommand)]
     Pki(PkiCommand),
@@ -238,7 +242,8 @@ pub fn main() -> ExitCode {
         Command::Order(args) => crate::smdp_cmd::order(&args),
         Command::Bench(command) => crate::bench::run(&command),
         Command::Models => models(),
-        Command::Cards => cards(),
+        Command::Cards { name: Some(name) } => card_file(&name),
+        Command::Cards { name: None } => cards(),
         Command::Pki(PkiCommand::New { folder }) => new_pki(&folder),
         Command::Profile(command) => crate::profile::run(&command),
         Command::Lpad { arguments } => {
@@ -584,6 +589,11 @@ fn models() -> Result<u8, Abort> {
             print(&format!("{:<width$}  {} ({})\n", "", model.note.trim().replace('\n', " "), model.source));
         }
     }
+    Ok(exit::PASSED)
+}
+
+fn card_file(name: &str) -> Result<u8, Abort> {
+    print(euicc::spec::CardSpec::text(name).map_err(|error| Abort::usage(error.to_string()))?);
     Ok(exit::PASSED)
 }
 

@@ -23,6 +23,10 @@ pub(crate) enum ProfileCommand {
         /// Name every file, key and record that an element makes
         #[arg(short, long)]
         verbose: bool,
+
+        /// Print one JSON object instead, with everything that `--verbose` tells
+        #[arg(long)]
+        json: bool,
     },
     /// Make packages of descriptions: one profile, or a table for each under its name
     #[command(after_help = "A description has at least name, provider, iccid, imsi, ki and opc:\n\n  \
@@ -41,7 +45,7 @@ pub(crate) enum ProfileCommand {
 
 pub(crate) fn run(command: &ProfileCommand) -> Result<u8, Abort> {
     match command {
-        ProfileCommand::Show { file, verbose } => show(file, *verbose),
+        ProfileCommand::Show { file, verbose, json } => show(file, *verbose, *json),
         ProfileCommand::Build { file, out } => build(file, out),
     }
 }
@@ -53,7 +57,7 @@ fn card() -> Result<CardConfig, Abort> {
     Ok(CardConfig::new(eid, Vec::new()))
 }
 
-fn show(file: &Path, verbose: bool) -> Result<u8, Abort> {
+fn show(file: &Path, verbose: bool, json: bool) -> Result<u8, Abort> {
     let package =
         std::fs::read(file).map_err(|error| Abort::usage(format!("cannot read {}: {error}", file.display())))?;
     let report = PackageReport::of(&package, &card()?).map_err(|error| {
@@ -68,7 +72,8 @@ fn show(file: &Path, verbose: bool) -> Result<u8, Abort> {
         };
         Abort::usage(format!("{} is no unprotected profile package: {error}; {hint}", file.display()))
     })?;
-    print(&describe(&report, package.len(), verbose));
+    let text = if json { describe_json(&report, package.len()) } else { describe(&report, package.len(), verbose) };
+    print(&text);
     Ok(if report.failure.is_none() { exit::PASSED } else { exit::FAILED })
 }
 
@@ -100,6 +105,38 @@ fn describe(report: &PackageReport, length: usize, verbose: bool) -> String {
         Some(problem) => writeln!(text, "\ndoes not install: {problem}"),
     };
     text
+}
+
+/// The same for programs, in one line.
+fn describe_json(report: &PackageReport, length: usize) -> String {
+    let element = |element: &ElementReport| {
+        serde_json::json!({
+            "kind": element.kind.to_string(),
+            "number": element.number,
+            "mandated": element.mandated,
+            "length": element.length,
+            "outcome": match &element.outcome {
+                Outcome::Executed => "executed",
+                Outcome::Kept => "kept",
+                Outcome::PassedOver => "passedOver",
+                Outcome::Refused(_) => "refused",
+                Outcome::NotReached => "notReached",
+            },
+            "details": element.details,
+        })
+    };
+    let object = serde_json::json!({
+        "iccid": report.iccid.to_string(),
+        "type": report.profile_type,
+        "saip": format!("{}.{}", report.version.0, report.version.1),
+        "length": length,
+        "installs": report.failure.is_none(),
+        "failure": report.failure,
+        "files": report.files,
+        "memory": report.memory,
+        "elements": report.elements.iter().map(element).collect::<Vec<_>>(),
+    });
+    format!("{object}\n")
 }
 
 /// What became of an element, in one line: a single thing by itself, several counted.

@@ -197,9 +197,14 @@ fn a_package_is_built_and_shown() {
     ");
     let (_, verbose, _) = esimlab(&["profile", "show", "--verbose", &package]);
     assert!(verbose.contains("ADF.USIM/6F07 EF.IMSI: transparent, 9 bytes, rules 6F06/03, short id 07"), "{verbose}");
+    let (_, json, _) = esimlab(&["profile", "show", "--json", &package]);
+    let object: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((object["iccid"].as_str(), object["installs"].as_bool()), (Some("8999901000000000013"), Some(true)));
+    assert_eq!((object["elements"][9]["kind"].as_str(), object["files"].as_u64()), (Some("akaParameter"), Some(50)));
+    assert_eq!(object["elements"][9]["details"], serde_json::json!(["ADF.USIM: Milenage"]));
     // No secret of the profile is shown.
     for secret in ["465B5CE8B199B49F", "CD63CB71954A9F4E", "0000FFFF", "30303030"] {
-        assert!(!verbose.contains(secret), "{secret}");
+        assert!(!verbose.contains(secret) && !json.contains(secret), "{secret}");
     }
 }
 
@@ -241,9 +246,21 @@ fn mistakes_are_told_with_what_to_do() {
     };
     assert!(wrong(&["profile", "show", &path(folder.path(), "none")]).contains("cannot read"));
     std::fs::write(&file, [0xBF, 0x36, 0x00]).unwrap();
-    assert!(wrong(&["profile", "show", &file]).contains("is it a bound one?"));
+    assert!(wrong(&["profile", "show", &file]).contains("it is a bound one, sealed for one eUICC"));
     std::fs::write(&file, "name = 1").unwrap();
+    assert!(wrong(&["profile", "show", &file]).contains("`esimlab profile build` makes a package of it"));
     assert!(wrong(&["profile", "build", &file, "-o", &file]).contains("expected a string"));
     std::fs::write(&file, DESCRIPTION.replace("001010000000101", "1")).unwrap();
     assert!(wrong(&["profile", "build", &file, "-o", &file]).contains("imsi has to be 6 to 15 digits"));
+}
+
+#[test]
+fn a_built_in_card_is_a_file_to_begin_with() {
+    let (code, list, _) = esimlab(&["cards"]);
+    assert!(code == 0 && list.lines().any(|line| line.starts_with("5ber ")), "{list}");
+    let (code, file, errors) = esimlab(&["cards", "5ber"]);
+    assert_eq!((code, errors.as_str()), (0, ""));
+    assert!(file.contains("switch_form = \"without-refresh\""), "{file}");
+    let (code, _, errors) = esimlab(&["cards", "5bar"]);
+    assert!(code == 2 && errors.contains("the built-in ones are"), "{errors}");
 }

@@ -149,8 +149,13 @@ impl CardSpec {
 
     /// A built-in card.
     pub fn named(name: &str) -> Result<Self, SpecError> {
+        CardSpec::from_toml(CardSpec::text(name)?)
+    }
+
+    /// The file of a built-in card, to begin one's own with.
+    pub fn text(name: &str) -> Result<&'static str, SpecError> {
         let found = BUILT_IN.iter().find(|(known, _)| *known == name);
-        CardSpec::from_toml(found.ok_or_else(|| SpecError::Unknown { name: name.to_owned() })?.1)
+        found.map(|(_, text)| *text).ok_or_else(|| SpecError::Unknown { name: name.to_owned() })
     }
 
     /// Reads a file.

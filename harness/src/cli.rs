@@ -51,10 +51,6 @@ enum Command {
     Schema(SchemaArgs),
     /// Wire up a lab and keep it running until Ctrl-C
     Up(crate::up::UpArgs),
-    /// Write down what is said to a modem and what it answers
-    Record(crate::dialogue::record::RecordArgs),
-    /// Put a transcript in the place of a modem
-    Replay(crate::dialogue::replay::ReplayArgs),
     /// Run the SM-DP+ alone, with its management API, until Ctrl-C
     Smdp(crate::smdp_cmd::SmdpArgs),
     /// Orders of an SM-DP+ that `esimlab smdp` runs
@@ -236,8 +232,6 @@ pub fn main() -> ExitCode {
             Ok(exit::PASSED)
         }
         Command::Up(args) => crate::up::run(&args),
-        Command::Record(args) => crate::dialogue::record::run(&args),
-        Command::Replay(args) => crate::dialogue::replay::run(&args),
         Command::Smdp(args) => crate::smdp_cmd::run(&args),
         Command::Order(args) => crate::smdp_cmd::order(&args),
         Command::Bench(command) => crate::bench::run(&command),
@@ -508,7 +502,7 @@ fn load_all(found: &[ScenarioPath]) -> Result<Vec<LoadedScenario>, Abort> {
 }
 
 /// Tells the mistakes of a file on standard error.
-pub(crate) fn tell(mistakes: &Mistakes) {
+fn tell(mistakes: &Mistakes) {
     let stderr = io::stderr();
     let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let width = rustix::termios::tcgetwinsize(&stderr).map_or(100, |size| usize::from(size.ws_col).clamp(60, 120));

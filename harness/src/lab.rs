@@ -31,7 +31,7 @@ use smdp::{OrderId, OrderSpec, OrderState, Profile, Server, Smdp, SmdpConfig, Sm
 
 use crate::built_in_lpa::ModuleLpa;
 use crate::console::Console;
-use crate::fault::card::{CardFault, FaultyCard, Inside};
+use crate::fault::card::{CardFault, CardFaults, FaultyCard, Inside};
 use crate::fault::cut::CuttableStore;
 use crate::fault::line::{FaultyLine, LineFault};
 use crate::fault::socket::DeadAddress;
@@ -470,7 +470,8 @@ impl LabBuilder {
             time: card_time.clone(),
             timeline: self.timeline.clone(),
             clock: clock.clone(),
-            faults: self.card_faults,
+            is_faulty: !self.card_faults.is_empty(),
+            faults: CardFaults::new(self.card_faults),
             deeds: deeds.clone(),
             reopening: cut.map(|(store, _)| Reopening {
                 store,
@@ -512,7 +513,8 @@ impl LabBuilder {
             true => link_all(&modem.current_ttys(), folder.path()).map_err(io("links to the terminals"))?,
             false => Vec::new(),
         };
-        let deeds = tokio::spawn(do_deeds(asked, Arc::downgrade(&modem), folder.path().to_owned()));
+        let deeds =
+            tokio::spawn(do_deeds(asked, Arc::downgrade(&modem), folder.path().to_owned(), self.timeline.clone()));
         Ok(Lab {
             modem,
             links,
@@ -760,7 +762,12 @@ fn es10(card: &mut Euicc, request: &[u8], now: i64) -> Option<Vec<u8>> {
 }
 
 /// Does what the faults ask for, from outside of the modem, until the lab goes down.
-async fn do_deeds(mut asked: tokio::sync::mpsc::UnboundedReceiver<Deed>, modem: Weak<RunningModem>, folder: PathBuf) {
+async fn do_deeds(
+    mut asked: tokio::sync::mpsc::UnboundedReceiver<Deed>,
+    modem: Weak<RunningModem>,
+    folder: PathBuf,
+    timeline: Timeline,
+) {
     while let Some(deed) = asked.recv().await {
         let Some(modem) = modem.upgrade() else { return };
         match deed {
@@ -768,14 +775,28 @@ async fn do_deeds(mut asked: tokio::sync::mpsc::UnboundedReceiver<Deed>, modem: 
             Deed::ResetModem => modem.apply(Modem::reset),
             Deed::Unplug(time) => {
                 modem.unplug();
+                let _ = unlink_all(&folder);
+                let none = std::iter::empty::<(&str, String)>;
+                timeline.note(Role::Modem, "terminals gone", none());
                 tokio::time::sleep(time).await;
                 // Without a terminal there is nothing to come back to: whoever waits for it runs into its own deadline.
                 if modem.plug_in().is_ok() {
                     let _ = link_all(&modem.current_ttys(), &folder);
+                    timeline.note(Role::Modem, "terminals back", none());
                 }
             }
         }
     }
+}
+
+/// Takes the links to the terminals away.
+fn unlink_all(folder: &Path) -> std::io::Result<()> {
+    let mut port = 0;
+    while folder.join(format!("tty{port}")).symlink_metadata().is_ok() {
+        std::fs::remove_file(folder.join(format!("tty{port}")))?;
+        port += 1;
+    }
+    Ok(())
 }
 
 /// Makes the links to the terminals in a folder, or has them lead to others.
@@ -1100,13 +1121,14 @@ struct Slot {
     time: Arc<AtomicU64>,
     timeline: Timeline,
     clock: Clock,
-    faults: Vec<(CardFault, Trigger)>,
+    is_faulty: bool,
+    faults: CardFaults,
     deeds: Deeds,
     reopening: Option<Reopening>,
 }
 
 impl Slot {
-    /// The card, to be put into the modem. Its faults count anew with each insertion.
+    /// The card, to be put into the modem.
     fn card(&self) -> Box<dyn modem::Card> {
         let card = WatchedCard {
             card: self.card.clone(),
@@ -1114,7 +1136,7 @@ impl Slot {
             clock: self.clock.clone(),
             time: self.time.clone(),
         };
-        if self.faults.is_empty() {
+        if !self.is_faulty {
             return Box::new(card);
         }
         let inside = CardInside { card: self.card.clone(), reopening: self.reopening.clone() };

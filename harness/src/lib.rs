@@ -15,7 +15,6 @@ mod built_in_lpa;
 pub mod cli;
 pub mod console;
 pub mod control;
-pub mod dialogue;
 pub mod fault;
 pub mod fleet;
 pub mod lab;

@@ -127,7 +127,7 @@ impl Bound {
             .chunks(MAX_MAC_ONLY_DATA)
             .map(|chunk| channel.mac_only(TAG_SEGMENT_METADATA, chunk))
             .collect::<Result<Vec<_>, _>>()?;
-        let (mut replace_session_keys, profile_elements) = match protected {
+        let (mut replace_session_keys, mut profile_elements): (_, Arc<[Vec<u8>]>) = match protected {
             Some(protected) => {
                 let command = channel.encrypt(TAG_SEGMENT_COMMAND, &protected.replace_session_keys)?;
                 (Some(command), protected.segments.clone())
@@ -137,6 +137,9 @@ impl Bound {
         if let Some(flaw) = flaw {
             flaw.store_metadata(&mut store_metadata);
             flaw.replace_session_keys(&mut replace_session_keys);
+            let mut segments = profile_elements.to_vec();
+            flaw.profile_elements(&mut segments);
+            profile_elements = segments.into();
         }
         Ok(Bound {
             eid: binding.eid,

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use rsp::bpp::{SecureChannel, TAG_SEGMENT_COMMAND};
+use rsp::bpp::{SecureChannel, TAG_SEGMENT_COMMAND, TAG_SEGMENT_PROFILE};
 use rsp::crypto::CryptoError;
 use rsp::es10::TAG_OTPK;
 use rsp::es10::download::{KEY_LENGTH, KEY_TYPE_AES, REMOTE_OPERATION_INSTALL, TAG_CONFIGURE_ISDP};
@@ -44,6 +44,8 @@ pub enum PackageFlaw {
     UnknownElement,
     /// StoreMetadata is not there at all: `scp03tStructureError`.
     NoMetadata,
+    /// The last segment of the profile is too short for a MAC: `scp03tStructureError`.
+    ShortSegment,
 }
 
 impl fmt::Display for PackageFlaw {
@@ -64,6 +66,7 @@ impl fmt::Display for PackageFlaw {
             PackageFlaw::Rules => "package with a profile policy rule",
             PackageFlaw::UnknownElement => "package with a mandated element that is unknown",
             PackageFlaw::NoMetadata => "package without StoreMetadata",
+            PackageFlaw::ShortSegment => "package with a segment that has no room for its MAC",
         })
     }
 }
@@ -74,6 +77,20 @@ const TAG_CLASS: u32 = 0x95;
 const TAG_RULES: u32 = 0x99;
 
 impl PackageFlaw {
+    /// Whether it is about the metadata, which the card is told in authenticateClient as well.
+    pub fn is_of_metadata(self) -> bool {
+        use PackageFlaw as Flaw;
+        matches!(self, Flaw::Metadata | Flaw::Iccid | Flaw::Class | Flaw::TestClass | Flaw::Rules)
+    }
+
+    /// The segments of the profile.
+    pub(crate) fn profile_elements(self, segments: &mut Vec<Vec<u8>>) {
+        if self == PackageFlaw::ShortSegment {
+            segments.pop();
+            segments.push(encode(TAG_SEGMENT_PROFILE, &[0x5A; 4]));
+        }
+    }
+
     /// The element `BF25` as this flaw has it.
     pub(crate) fn metadata(self, metadata: &[u8]) -> Vec<u8> {
         let replaced: (u32, Option<&[u8]>) = match self {
@@ -105,7 +122,13 @@ impl PackageFlaw {
 
     /// ConfigureISDP, sealed.
     pub(crate) fn configure_isdp(self, channel: &mut SecureChannel) -> Result<Vec<u8>, CryptoError> {
-        let content = if self == PackageFlaw::ConfigureIsdp { encode(0x81, &[0x01]) } else { Vec::new() };
+        // SGP.22 v2.5 §5.5.2: dpProprietaryData has 128 bytes at most, its tag and length not counted.
+        let content = match self {
+            PackageFlaw::ConfigureIsdp => {
+                encode(0xB8, &[&encode(0x80, &[0x88, 0x37, 0x0A])[..], &[0x04; 126]].concat())
+            }
+            _ => Vec::new(),
+        };
         let mut segment = channel.encrypt(TAG_SEGMENT_COMMAND, &encode(TAG_CONFIGURE_ISDP, &content))?;
         if self == PackageFlaw::ConfigureIsdpMac {
             flip(&mut segment);
@@ -173,8 +196,8 @@ fn with_field(element: &[u8], tag: u32, content: Option<&[u8]>) -> Option<Vec<u8
             is_there = true;
             fields.extend(content.map(|content| encode(tag, content)));
         } else {
-            // The fields stand in the order of their tags.
-            if !is_there && field.tag().0 > tag && field.tag().0 != TAG_ICCID {
+            // SGP.22 v2.5 §5.5.3: the class stands before, the policy rules after what tells of notifications and owner.
+            if !is_there && tag == TAG_CLASS && field.tag().0 > TAG_CLASS {
                 is_there = true;
                 fields.extend(content.map(|content| encode(tag, content)));
             }

@@ -1,6 +1,7 @@
 //! Faults between the modem and the card.
 
 use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use super::{Armed, CardFunction, Deed, Deeds, Occasion, Trigger};
@@ -43,6 +44,19 @@ impl fmt::Display for CardFault {
     }
 }
 
+/// The faults of a card. A clone is another handle on the same ones: they count on when the card is taken out and put
+/// in again.
+#[derive(Debug, Clone, Default)]
+pub struct CardFaults(Arc<Mutex<Vec<Armed<CardFault>>>>);
+
+impl CardFaults {
+    /// Sets faults. A power cut is none of them: it is at the store, see [`cut`](super::cut).
+    pub fn new(faults: Vec<(CardFault, Trigger)>) -> Self {
+        let of_commands = faults.into_iter().filter(|(fault, _)| *fault != CardFault::PowerCut);
+        CardFaults(Arc::new(Mutex::new(of_commands.map(|(fault, trigger)| Armed::new(fault, trigger)).collect())))
+    }
+}
+
 /// What a wrapper needs of the card beside its contacts.
 pub trait Inside: Send {
     /// Makes no memory free any more.
@@ -57,7 +71,7 @@ pub trait Inside: Send {
 pub struct FaultyCard<C, I> {
     card: C,
     inside: I,
-    faults: Vec<Armed<CardFault>>,
+    faults: CardFaults,
     timeline: Timeline,
     deeds: Deeds,
     start: Instant,
@@ -68,13 +82,7 @@ pub struct FaultyCard<C, I> {
 
 impl<C: modem::Card, I: Inside> FaultyCard<C, I> {
     /// Puts these faults around a card.
-    pub fn new(card: C, inside: I, faults: Vec<(CardFault, Trigger)>, timeline: Timeline, deeds: Deeds) -> Self {
-        let faults = faults
-            .into_iter()
-            // A power cut is at the store: see `cut`.
-            .filter(|(fault, _)| *fault != CardFault::PowerCut)
-            .map(|(fault, trigger)| Armed::new(fault, trigger))
-            .collect();
+    pub fn new(card: C, inside: I, faults: CardFaults, timeline: Timeline, deeds: Deeds) -> Self {
         FaultyCard { card, inside, faults, timeline, deeds, start: Instant::now(), bytes: 0, is_dead: false }
     }
 
@@ -84,7 +92,7 @@ impl<C: modem::Card, I: Inside> FaultyCard<C, I> {
         let occasion = Occasion { command: &command, function, elapsed: self.start.elapsed(), bytes: self.bytes };
         self.bytes += apdu.len() as u64;
         let mut fired = None;
-        for armed in &mut self.faults {
+        for armed in self.faults.0.lock().unwrap_or_else(PoisonError::into_inner).iter_mut() {
             if armed.fires(occasion) && fired.is_none() {
                 fired = Some(armed.action);
             }
@@ -138,8 +146,6 @@ impl<C: modem::Card, I: Inside> modem::Card for FaultyCard<C, I> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
-
     use modem::Card as _;
 
     use super::*;
@@ -184,7 +190,7 @@ mod tests {
         let run = |fault| {
             let (recorder, switch, timeline) = (Recorder::default(), Switch::default(), Timeline::new());
             let (deeds, mut asked) = tokio::sync::mpsc::unbounded_channel();
-            let faults = vec![(fault, second())];
+            let faults = CardFaults::new(vec![(fault, second())]);
             let mut card = FaultyCard::new(recorder.clone(), switch.clone(), faults, timeline.clone(), deeds);
             let answers: Vec<String> = (0..3).map(|_| rsp::ids::to_hex(&card.transmit(&APDU))).collect();
             card.reset();
@@ -214,7 +220,7 @@ mod tests {
     fn a_card_without_power_is_silent_until_it_is_reset() {
         let (switch, timeline) = (Switch::default(), Timeline::new());
         let (deeds, mut asked) = tokio::sync::mpsc::unbounded_channel();
-        let mut card = FaultyCard::new(Recorder::default(), switch.clone(), Vec::new(), timeline, deeds);
+        let mut card = FaultyCard::new(Recorder::default(), switch.clone(), CardFaults::default(), timeline, deeds);
         assert_eq!(card.transmit(&APDU), [0x90, 0x00]);
         switch.0.lock().unwrap().1 = true;
         assert_eq!((card.transmit(&APDU), card.transmit(&APDU)), (vec![], vec![]));

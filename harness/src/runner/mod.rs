@@ -398,14 +398,23 @@ impl<'a, S: Stage> Play<'a, S> {
     }
 
     async fn at(&self, port: usize, command: &str, last: Option<&str>) -> std::io::Result<Vec<String>> {
-        self.open(port)?.command(command, last).await
+        self.open(port).await?.command(command, last).await
     }
 
-    fn open(&self, port: usize) -> std::io::Result<AtPort> {
+    /// Opens a terminal. One that has gone away, and will be back, is waited for.
+    async fn open(&self, port: usize) -> std::io::Result<AtPort> {
         let tty = self.stage.tty_of(port).ok_or_else(|| {
-            std::io::Error::new(std::io::ErrorKind::NotFound, format!("the modem has no port {port}"))
+            std::io::Error::new(std::io::ErrorKind::NotConnected, format!("the modem has no port {port}"))
         })?;
-        AtPort::open(&tty)
+        loop {
+            let seen = self.stage.timeline().len();
+            match AtPort::open(&tty) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                    self.stage.timeline().wait_for(seen, |_| true).await;
+                }
+                opened => return opened,
+            }
+        }
     }
 
     fn fill(&self, template: &Template) -> String {

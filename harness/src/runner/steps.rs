@@ -148,7 +148,10 @@ impl<S: Stage> Play<'_, S> {
         let mut heard = Vec::new();
         for line in &transcript.lines {
             if let std::collections::hash_map::Entry::Vacant(place) = ports.entry(line.port) {
-                match self.open(line.port) {
+                match timeout(patience, self.open(line.port))
+                    .await
+                    .unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))
+                {
                     Ok(port) => drop(place.insert((port, Vec::new()))),
                     Err(error) => return vec![(vec![line.to_string()], vec![format!("({error})")])],
                 }

@@ -80,7 +80,9 @@ pub enum Action {
     BadSignature,
     /// The certificate in the response is the server's other one: CERT.DPpb for CERT.DPauth, and the other way round.
     WrongCertificate,
-    /// The bound profile package is made wrong in this way, and its signature and MACs are right all the same.
+    /// The bound profile package is made wrong in this way, and its signature and MACs are right all the same. One of the
+    /// metadata is in authenticateClient already, so that it is no difference to the LPA; confined to
+    /// getBoundProfilePackage it is one.
     Flaw(PackageFlaw),
     /// One bit of a segment of the bound profile package is wrong.
     TamperSegment {
@@ -176,6 +178,9 @@ impl Action {
             ),
             Action::WrongCertificate => {
                 matches!(function, Some(Function::InitiateAuthentication | Function::AuthenticateClient))
+            }
+            Action::Flaw(flaw) if flaw.is_of_metadata() => {
+                matches!(function, Some(Function::AuthenticateClient | Function::GetBoundProfilePackage))
             }
             Action::TamperSegment { .. } | Action::Flaw(_) => function == Some(Function::GetBoundProfilePackage),
             _ => true,

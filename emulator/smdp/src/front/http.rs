@@ -147,7 +147,6 @@ fn respond(mut reply: Reply) -> Response {
             body::Pieces::slowly(&reply.body, size, pause)
         }
         Some(Action::HttpRedirect(to)) => {
-            reply.status = StatusCode::FOUND;
             location = HeaderValue::from_str(&to).ok();
             Body::empty()
         }
@@ -271,6 +270,9 @@ async fn perform(
     let mut reply = form(answer);
     if let Some(action) = flaw {
         action.spoil(&mut reply.body, &mut reply.kind);
+        if let Action::HttpRedirect(_) = action {
+            (reply.status, reply.body) = (StatusCode::FOUND, Vec::new());
+        }
         reply.flaw = Some(action);
     }
     Some(reply)

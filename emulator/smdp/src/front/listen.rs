@@ -120,18 +120,23 @@ async fn connection(
         // Without a response, hyper closes the connection.
         async move { answered.await.ok_or_else(|| io::Error::other("a fault has hung up")) }
     });
-    let connection = http1::Builder::new()
+    let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(patience)
         .serve_connection(TokioIo::new(stream), service);
-    tokio::pin!(connection);
     // An error here is a client that has gone, or a fault that hangs up.
-    tokio::select! {
-        _ = &mut connection => {}
+    let ended = tokio::select! {
+        ended = &mut connection => ended,
         () = closed(&mut closing) => {
-            connection.as_mut().graceful_shutdown();
-            let _ = connection.await;
+            Pin::new(&mut connection).graceful_shutdown();
+            (&mut connection).await
         }
+    };
+    if ended.is_err() {
+        // What breaks off here is HTTP, not TLS: the client is told that nothing more comes (close_notify), and can tell
+        // an empty reply (52) and a short one (18) from a connection that was torn (56).
+        let mut stream = connection.into_parts().io.into_inner();
+        let _ = tokio::time::timeout(patience, Pin::new(&mut stream).shutdown()).await;
     }
 }
 

@@ -72,6 +72,10 @@ impl Smdp {
         let bpp_euicc_otpk = bound.map(|bound| bound.euicc_otpk);
         let cc_required = order.needs_confirmation_code();
         let profile_metadata = order.profile().metadata(&self.config.address).encode();
+        let profile_metadata = match self.next_flaw {
+            Some(flaw) => flaw.metadata(&profile_metadata),
+            None => profile_metadata,
+        };
         self.changed(id, false);
         if let Some(session) = self.sessions.get_mut(transaction_id) {
             session.stage = Stage::Busy { order: Some(id) };

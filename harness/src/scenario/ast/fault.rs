@@ -242,5 +242,6 @@ impl Word for Es9PlusFault {
         ("package-rules", Es9PlusFault::Flaw(PackageFlaw::Rules)),
         ("package-element", Es9PlusFault::Flaw(PackageFlaw::UnknownElement)),
         ("package-no-metadata", Es9PlusFault::Flaw(PackageFlaw::NoMetadata)),
+        ("package-short-segment", Es9PlusFault::Flaw(PackageFlaw::ShortSegment)),
     ];
 }

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -120,15 +120,27 @@ struct Load {
     downloads: Vec<Duration>,
 }
 
-/// Downloads orders `from..from + count`, as fast as the devices go or at a rate.
-fn load(
-    server: &Running,
-    devices: &Mutex<Vec<Device>>,
-    jobs: u32,
-    from: u32,
-    count: u32,
-    rate: Option<u32>,
-) -> Result<Load, Abort> {
+/// The cards, and the CI that they and the server are under.
+struct Cards {
+    pki: Pki,
+    ein: String,
+    curve: Curve,
+    ci: Vec<u8>,
+}
+
+impl Cards {
+    /// A card that the server has not seen yet, with its LPA.
+    fn card(&self, number: u32) -> Result<Device, Abort> {
+        let eid = numbered_eid(&self.ein, number).ok_or_else(|| lab("no EID can be made"))?;
+        Device::new(&self.pki, self.curve, eid, self.ci.clone()).map_err(lab)
+    }
+}
+
+/// Downloads orders `from..from + count`, each to a card of its own, as fast as they go or at a rate.
+fn load(server: &Running, cards: &Cards, jobs: u32, from: u32, count: u32, rate: Option<u32>) -> Result<Load, Abort> {
+    // Made before the clock runs.
+    let devices = (0..count).map(|number| cards.card(from + number)).collect::<Result<Vec<_>, _>>()?;
+    let devices: Vec<_> = devices.into_iter().map(|device| Mutex::new(Some(device))).collect();
     let next = AtomicU32::new(0);
     let seen = Mutex::new((Vec::new(), Vec::new(), None::<String>));
     let before = server.processor_time()?;
@@ -136,12 +148,11 @@ fn load(
     std::thread::scope(|scope| {
         for _ in 0..jobs {
             scope.spawn(|| {
-                let Some(mut device) = devices.lock().unwrap_or_else(PoisonError::into_inner).pop() else { return };
                 loop {
                     let number = next.fetch_add(1, Ordering::Relaxed);
-                    if number >= count {
-                        break;
-                    }
+                    let Some(device) = devices.get(number as usize) else { break };
+                    let device = device.lock().unwrap_or_else(PoisonError::into_inner).take();
+                    let Some(mut device) = device else { break };
                     let mut due = began;
                     if let Some(rate) = rate {
                         due += Duration::from_secs_f64(f64::from(number) / f64::from(rate));
@@ -154,7 +165,6 @@ fn load(
                         Err(error) => Err(error.to_string()),
                     };
                     let took = started.elapsed();
-                    device.wipe();
                     let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
                     match outcome {
                         Ok(true) => {
@@ -165,7 +175,6 @@ fn load(
                         Err(error) => seen.2 = Some(error),
                     }
                 }
-                devices.lock().unwrap_or_else(PoisonError::into_inner).push(device);
             });
         }
     });
@@ -222,10 +231,16 @@ impl Bare {
     }
 }
 
+/// The processor time that this thread has used: others on the machine do not count.
+fn thread_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default())
+}
+
 /// What SGP.22 asks of the server in its functions (§3.0.1, §3.1.3, §5.6).
 fn functions_once(key: &PrivateKey, message: &[u8], signature: &[u8]) -> Result<Duration, rsp::crypto::CryptoError> {
     let curve = key.curve();
-    let began = Instant::now();
+    let began = thread_time();
     // CERT.EUM, CERT.EUICC and euiccSignature1; euiccSignature2; the ProfileInstallationResult; and of the
     // notification that the profile asks for at its installation CERT.EUM, CERT.EUICC and the signature.
     for _ in 0..8 {
@@ -243,7 +258,7 @@ fn functions_once(key: &PrivateKey, message: &[u8], signature: &[u8]) -> Result<
     for _ in 0..3 {
         channel.encrypt(TAG_SEGMENT_PROFILE, &[0x5A; 900])?;
     }
-    Ok(began.elapsed())
+    Ok(thread_time().saturating_sub(began))
 }
 
 /// The two ends of TLS without a network, as OpenSSL makes them.
@@ -267,10 +282,10 @@ fn tls_ends(tls: &pki::Identity) -> Result<(SslAcceptor, SslConnector), ErrorSta
 /// The server's part of a handshake in memory.
 fn handshake_once(acceptor: &SslAcceptor, connector: &SslConnector) -> Result<Duration, Abort> {
     let (near, far) = Pipe::pair();
-    let mut began = Instant::now();
+    let mut began = thread_time();
     let ssl = Ssl::new(acceptor.context()).map_err(lab)?;
     let mut server = SslStream::new(ssl, near).map_err(lab)?;
-    let mut took = began.elapsed();
+    let mut took = thread_time().saturating_sub(began);
     let ssl = connector.configure().and_then(|configured| configured.into_ssl("localhost")).map_err(lab)?;
     let mut client = SslStream::new(ssl, far).map_err(lab)?;
     let done = |step: Result<(), openssl::ssl::Error>| match step {
@@ -280,9 +295,9 @@ fn handshake_once(acceptor: &SslAcceptor, connector: &SslConnector) -> Result<Du
     };
     loop {
         let client_done = done(client.connect())?;
-        began = Instant::now();
+        began = thread_time();
         let server_done = done(server.accept())?;
-        took += began.elapsed();
+        took += thread_time().saturating_sub(began);
         if client_done && server_done {
             return Ok(took);
         }
@@ -332,19 +347,14 @@ pub(crate) fn run(args: &SmdpBenchArgs) -> Result<u8, Abort> {
     let pki = Pki::generate(&spec, &mut SystemRandom, system_time()).map_err(lab)?;
     pki.write(&folder.path().join("pki")).map_err(lab)?;
     let ci = pki.ci(args.curve).map_err(lab)?.to_pem().into_bytes();
-    let mut devices = Vec::new();
-    for number in 0..args.jobs {
-        let eid = numbered_eid(&spec.eum_ein, number).ok_or_else(|| lab("no EID can be made"))?;
-        devices.push(Device::new(&pki, args.curve, eid, ci.clone()).map_err(lab)?);
-    }
-    let devices = Arc::new(Mutex::new(devices));
+    let cards = Cards { pki, ein: spec.eum_ein, curve: args.curve, ci };
     let warm_up = args.jobs.max(20);
     let server = Running::start(args, folder.path(), warm_up + 2 * args.downloads)?;
-    load(&server, &devices, args.jobs, 0, warm_up, None)?;
+    load(&server, &cards, args.jobs, 0, warm_up, None)?;
 
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    let bare = Bare::measure(&pki, args.curve)?;
-    let full = load(&server, &devices, args.jobs, warm_up, args.downloads, None)?;
+    let bare = Bare::measure(&cards.pki, args.curve)?;
+    let full = load(&server, &cards, args.jobs, warm_up, args.downloads, None)?;
     let [own, kernel] = full.server.map(|time| time.div_f64(f64::from(args.downloads)));
     let per_download = own + kernel;
     say(format!(
@@ -367,7 +377,7 @@ pub(crate) fn run(args: &SmdpBenchArgs) -> Result<u8, Abort> {
         milliseconds(bare.handshake),
         per_download.as_secs_f64() / bare.total().as_secs_f64(),
     ));
-    let paced = load(&server, &devices, args.jobs, warm_up + args.downloads, args.downloads, Some(args.rate))?;
+    let paced = load(&server, &cards, args.jobs, warm_up + args.downloads, args.downloads, Some(args.rate))?;
     say(format!(
         "\nat {} downloads per second wanted, {:.0} reached\n\
          one request                    {}\n\

@@ -54,7 +54,7 @@ enum Command {
     /// Run the SM-DP+ alone, with its management API, until Ctrl-C
     Smdp(crate::smdp_cmd::SmdpArgs),
     /// Orders of an SM-DP+ that `esimlab smdp` runs
-    Order(crate::smdp_cmd::OrderArgs),
+    Order(crate::order_cmd::OrderArgs),
     /// Measure how long things take, beside the bare cost of what they are made of
     #[command(subcommand)]
     Bench(crate::bench::BenchCommand),
@@ -233,7 +233,7 @@ pub fn main() -> ExitCode {
         }
         Command::Up(args) => crate::up::run(&args),
         Command::Smdp(args) => crate::smdp_cmd::run(&args),
-        Command::Order(args) => crate::smdp_cmd::order(&args),
+        Command::Order(args) => crate::order_cmd::run(&args),
         Command::Bench(command) => crate::bench::run(&command),
         Command::Models => models(),
         Command::Cards { name: Some(name) } => card_file(&name),

@@ -164,17 +164,6 @@ impl Device {
     pub fn profiles(&self) -> Vec<ProfileSummary> {
         self.link.as_ref().map(|link| link.card.profiles()).unwrap_or_default()
     }
-
-    /// Forgets every profile.
-    pub fn wipe(&mut self) {
-        if let Some(link) = &mut self.link {
-            let request = rsp::es10::profiles::encode_memory_reset_request(rsp::tlv::NamedBits::of(&[0, 1]));
-            let length = u8::try_from(request.len()).unwrap_or(0);
-            let store = [&[0x80, 0xE2, 0x91, 0x00, length][..], &request].concat();
-            let _ = link.transmit(&store);
-            link.select();
-        }
-    }
 }
 
 /// The EID of the `n`-th device of a fleet, under the EUM of the lab's PKI.

@@ -19,6 +19,7 @@ pub mod fault;
 pub mod fleet;
 pub mod lab;
 pub mod lpa;
+pub mod order_cmd;
 mod profile;
 pub mod report;
 pub mod runner;

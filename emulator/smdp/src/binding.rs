@@ -114,8 +114,9 @@ impl Bound {
         curve: rsp::crypto::Curve,
         flaw: Option<PackageFlaw>,
     ) -> Result<Self, CryptoError> {
-        let one_time = PrivateKey::generate(curve, random)?;
+        // What the card has sent may be no point at all: that comes first.
         let peer = PublicKey::from_point(curve, &binding.euicc_otpk)?;
+        let one_time = PrivateKey::generate(curve, random)?;
         let keys = SessionKeys::agree(&one_time, &peer, binding.host_id, &binding.eid)?;
         let mut channel = SecureChannel::new(keys);
         let configure_isdp = match flaw {

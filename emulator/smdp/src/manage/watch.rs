@@ -68,8 +68,10 @@ impl Watch {
         self.counters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tell(&self, kind: &str, mut event: Value) {
+    /// Tells those who listen; what nobody hears is not even put into words.
+    fn tell(&self, kind: &str, event: impl FnOnce() -> Value) {
         if self.events.receiver_count() > 0 {
+            let mut event = event();
             event["kind"] = json!(kind);
             // Nobody may be left to hear it.
             let _ = self.events.send(event.to_string());
@@ -131,8 +133,7 @@ impl Observer for Watch {
         *counters.exchanges.entry((function.clone(), outcome)).or_default() += 1;
         counters.durations.entry(function.clone()).or_default().note(exchange.duration);
         drop(counters);
-        self.tell(
-            "exchange",
+        self.tell("exchange", || {
             json!({
                 "path": exchange.path,
                 "function": function,
@@ -142,27 +143,27 @@ impl Observer for Watch {
                 "request_bytes": exchange.request_length,
                 "response_bytes": exchange.response_length,
                 "milliseconds": exchange.duration.as_secs_f64() * 1e3,
-            }),
-        );
+            })
+        });
     }
 
     fn fault(&self, fault: &FaultFired) {
         self.counters().faults += 1;
         let function = fault.function.map(|function| function.name());
-        self.tell("fault", json!({ "text": fault.action.to_string(), "function": function }));
+        self.tell("fault", || json!({ "text": fault.action.to_string(), "function": function }));
     }
 
     fn handshake_failed(&self, reason: &str) {
         self.counters().handshakes_failed += 1;
-        self.tell("handshake-failed", json!({ "text": reason }));
+        self.tell("handshake-failed", || json!({ "text": reason }));
     }
 
     fn undelivered(&self, reason: &str) {
         self.counters().undelivered += 1;
-        self.tell("undelivered", json!({ "text": reason }));
+        self.tell("undelivered", || json!({ "text": reason }));
     }
 
     fn event(&self, event: &SmdpEvent) {
-        self.tell("event", json!({ "at": crate::front::timestamp(event.at), "text": event.kind.to_string() }));
+        self.tell("event", || json!({ "at": crate::front::timestamp(event.at), "text": event.kind.to_string() }));
     }
 }

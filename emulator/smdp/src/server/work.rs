@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use rsp::TransactionId;
 use rsp::cert::Certificate;
-use rsp::crypto::{Curve, PublicKey, Random, sha256};
+use rsp::crypto::{CryptoError, Curve, PublicKey, Random, sha256};
 use rsp::es10::TAG_SIGNATURE;
 use rsp::es10::download::{CancelSessionReason, CancelSessionResponse, PrepareDownloadResponse};
 use rsp::es10::notification::PendingNotification;
@@ -323,9 +323,6 @@ fn bind(mut job: BindJob) -> Result<Ready, StatusError> {
     let (bound, protected, again) = match job.bound {
         Some(bound) => (bound, job.protected, true),
         None => {
-            if !is_on(curve, &job.euicc_otpk) {
-                return Err(Status::VerificationFailed.with(format!("the eUICC's one-time key is no point of {curve}")));
-            }
             let protected = match job.protected.filter(|_| job.replace_session_keys) {
                 None if job.replace_session_keys => {
                     Some(Arc::new(Protected::new(&job.package, &mut job.random).map_err(internal)?))
@@ -339,7 +336,13 @@ fn bind(mut job: BindJob) -> Result<Ready, StatusError> {
                 metadata: &job.metadata,
             };
             let bound = Bound::new(&binding, &job.package, protected.as_deref(), &mut job.random, curve, job.flaw);
-            (Arc::new(bound.map_err(internal)?), protected, false)
+            let bound = bound.map_err(|error| match error {
+                CryptoError::NotOnCurve(curve) => {
+                    Status::VerificationFailed.with(format!("the eUICC's one-time key is no point of {curve}"))
+                }
+                error => internal(error),
+            })?;
+            (Arc::new(bound), protected, false)
         }
     };
     let package = bound.package(&job.transaction_id, &pb.key, job.flaw).map_err(internal)?;

@@ -21,6 +21,7 @@ pub mod lab;
 pub mod lpa;
 pub mod order_cmd;
 mod profile;
+mod qr;
 pub mod report;
 pub mod runner;
 pub mod scenario;

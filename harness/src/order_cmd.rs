@@ -5,8 +5,6 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use qrcode::QrCode;
-use qrcode::render::unicode::Dense1x2;
 use rsp::Eid;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -204,10 +202,8 @@ fn show_code(order: &Value, args: &CodeArgs) -> Result<(), Abort> {
         std::fs::write(path, picture).map_err(|error| written(path, &error))?;
     }
     if !args.no_qr
-        && let Ok(code) = QrCode::new(code)
+        && let Some(drawn) = crate::qr::drawn(code)
     {
-        // Light modules are drawn, so that the code reads on a dark terminal and, with its quiet zone, on a light one.
-        let drawn = code.render::<Dense1x2>().quiet_zone(true).build();
         let _ = std::io::stdout().write_all(format!("\n{drawn}\n").as_bytes());
     }
     Ok(())

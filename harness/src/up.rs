@@ -11,8 +11,6 @@ use std::sync::Arc;
 use clap::Args;
 use euicc::spec::{CardSpec, ProfileSource};
 use pki::{Pki, PkiSpec};
-use qrcode::QrCode;
-use qrcode::render::unicode::Dense1x2;
 use rsp::Eid;
 use rsp::crypto::{Curve, SystemRandom};
 use serde::Serialize;
@@ -300,10 +298,7 @@ fn words(lab: &Lab, tty: &Path, control: &Path) -> String {
         text += &format!("  {:<width$}   {}{remark}\n", order.activation_code, order.profile);
     }
     let Some(first) = orders.first() else { return text };
-    if let Ok(code) = QrCode::new(&first.activation_code) {
-        // Drawn for a dark terminal: what is ink here is light there, quiet zone included. (The names of the two colours
-        // are those of a terminal with black letters.)
-        let drawn = code.render().dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).build();
+    if let Some(drawn) = crate::qr::drawn(&first.activation_code) {
         let indented: String = drawn.lines().map(|line| format!("  {line}\n")).collect();
         text += &format!("\n{indented}\n");
     }

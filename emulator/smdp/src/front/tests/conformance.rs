@@ -902,7 +902,15 @@ const REST: &str = "\n\
 | SGP.22 §2.6.6.2 client certificates | `front::tests::peers::client_certificates_where_they_are_needed` |\n\
 | any byte that is changed in what a card has signed is found | `server::tests::one_flipped_bit_anywhere_…` |\n\
 | any request, changed at random on every level, gets an answer of the protocol | `front::tests::fuzz::thousands_of_requests_that_nobody_would_send` and, by hand, `…::ten_million_requests_without_a_panic` |\n\
+| a client that sends nothing, or no end, is given up and makes room for others | `front::tests::what_does_not_come_holds_nothing` |\n\
+| the management API keeps to its document, and refuses without its token | `manage::tests`, and by hand `schemathesis.sh` |\n\
 | orders survive a kill, none is installed twice | `harness/tests/smdp.rs`, `store::tests` |\n\n\
+## By hand\n\n\
+- `cargo test --release -p smdp -- --ignored ten_million --nocapture`: last time 10,000,002 requests in process, to every \
+function of ES9+, ES11, ES2+ and ES12, changed in JSON, Base64 and DER. 1,206,678 were accepted, 8,116,621 refused with 26 \
+different statuses, 676,703 were no request at all; no panic, and no error of the server itself. Ten thousand of them come \
+with every run of the tests.\n\
+- `emulator/smdp/schemathesis.sh` holds the management API against its OpenAPI document over HTTP; it says what it needs.\n\n\
 ## Left out\n\n\
 - CRLs and revoked certificates: SGP.22 v2.5 does not ask an SM-DP+ to look them up in these functions.\n\
 - SGP.22 v3 functions (device change, RPM, event checking): the server speaks v2.5 to every client.\n\

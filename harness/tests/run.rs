@@ -121,9 +121,9 @@ fn a_package_from_a_file_is_found_beside_its_scenario() {
     let text = "[[smdp.order]]\nmatching_id = 'FILE-1'\npackage = 'no-such-file.der'\n[[step]]\nat = 'AT'\n";
     let folder = folder(&[("file", text)]);
     let path = folder.path().display().to_string();
-    let (code, output, _) = esimlab(&["run", &path]);
-    assert_eq!(code, 3, "{output}");
-    assert!(output.contains(&format!("{path}/no-such-file.der")), "{output}");
+    let (code, _, errors) = esimlab(&["run", &path]);
+    assert_eq!(code, 2, "{errors}");
+    assert!(errors.contains("no-such-file.der") && errors.contains("not there"), "{errors}");
 
     let data = project().join("../shared/data/profiles");
     let Some(package) = std::fs::read_dir(&data).ok().and_then(|mut files| {

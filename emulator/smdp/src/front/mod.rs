@@ -11,6 +11,7 @@ mod call;
 mod client;
 mod es2;
 mod fault;
+mod fault_spec;
 mod http;
 pub mod json;
 mod listen;
@@ -41,7 +42,9 @@ use listen::{Acceptors, accept};
 
 pub use client::ClientOptions;
 pub(crate) use es2::timestamp;
-pub use fault::{Action, Armed, Fault, FaultError, FaultSpec, SegmentPart, TlsFlaw};
+pub use fault::{Action, Armed, Fault, SegmentPart, TlsFlaw};
+pub(crate) use fault_spec::vocabulary;
+pub use fault_spec::{FaultError, FaultSpec};
 pub use json::Function;
 pub use observe::{Exchange, FaultFired, Observer, Unobserved};
 

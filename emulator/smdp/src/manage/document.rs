@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::front::vocabulary;
 use crate::order::OrderState;
 use crate::server::Function;
 
@@ -71,39 +72,20 @@ pub(super) fn document(profiles: &[&str]) -> Value {
     };
     let stream = |kind: &str| json!({ "description": "A text", "content": { kind: {} } });
     // Exactly one key says what goes wrong; the others say when.
-    let words = |words: &[&str]| json!({ "type": "string", "enum": words });
     let number_to = |most: u64| json!({ "type": ["integer", "null"], "minimum": 0, "maximum": most });
     let codes = "^[0-9]{1,4}(\\.[0-9]{1,4}){0,5}/[0-9]{1,4}(\\.[0-9]{1,4}){0,5}$";
     let functions: Vec<Option<&str>> =
         Function::ALL.iter().map(|function| Some(function.name())).chain([None]).collect();
-    let kinds = [
-        ("tcp", words(&["close", "reset"])),
-        (
-            "tls",
-            words(&[
-                "close",
-                "garbage",
-                "hang",
-                "alert",
-                "untrusted",
-                "expired",
-                "wrong-name",
-                "wrong-role",
-                "old-version",
-            ]),
-        ),
-        ("http", words(&["no-reply", "cut", "drip", "content-type", "garbage", "huge"])),
+    let worded = vocabulary().map(|(name, words)| (name, json!({ "type": "string", "enum": words })));
+    let others = [
         ("http-status", json!({ "type": "integer", "minimum": 200, "maximum": 599 })),
         ("redirect", text.clone()),
         ("missing", text.clone()),
         ("refuse", json!({ "type": "string", "pattern": codes })),
-        (
-            "es9plus",
-            words(&["wrong-transaction-id", "bad-signature", "wrong-certificate", "tamper-segment", "tamper-mac"]),
-        ),
     ];
-    let kinds: Vec<Value> = kinds
+    let kinds: Vec<Value> = worded
         .into_iter()
+        .chain(others)
         .map(|(name, schema)| {
             json!({
                 "type": "object",
@@ -115,6 +97,7 @@ pub(super) fn document(profiles: &[&str]) -> Value {
                     "order": maybe("string"),
                     "nth": number_to(u32::MAX.into()),
                     "count": number_to(u32::MAX.into()),
+                    "after": number_to(u32::MAX.into()),
                 },
                 "required": [name],
                 "additionalProperties": false,

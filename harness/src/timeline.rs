@@ -399,6 +399,7 @@ impl Timeline {
             CardEvent::RefreshAsked => ("refresh asked for", vec![]),
             CardEvent::SwitchAbandoned => ("switch abandoned", vec![]),
             CardEvent::MetadataUpdated(iccid) => ("metadata updated", vec![("iccid", iccid.to_string())]),
+            CardEvent::ImsiSwitched(imsi) => ("IMSI switched", vec![("imsi", imsi.clone())]),
             CardEvent::StoreFailed(problem) => ("memory failed", vec![("problem", problem.clone())]),
         };
         self.note(Role::Card, text, fields);

@@ -7,6 +7,7 @@ use rsp::{Aid, Eid, Iccid};
 use zeroize::Zeroizing;
 
 use crate::apdu::{Class, Command, Response, Sw};
+use crate::applet::{self, AppletState};
 use crate::channels::{Application, Chain, Channels};
 use crate::config::CardConfig;
 use crate::event::{CardEvent, EventLog};
@@ -37,6 +38,7 @@ mod ins {
     pub(super) const SELECT: u8 = 0xA4;
     pub(super) const TERMINAL_CAPABILITY: u8 = 0xAA;
     pub(super) const GET_RESPONSE: u8 = 0xC0;
+    pub(super) const ENVELOPE: u8 = 0xC2;
     pub(super) const GET_DATA: u8 = 0xCA;
     pub(super) const STORE_DATA: u8 = 0xE2;
     pub(super) const STATUS: u8 = 0xF2;
@@ -58,6 +60,8 @@ pub struct Euicc {
     /// Whether a proactive session of somebody else is under way; see [`crate::config::Quirks::busy_until_reset`].
     pub(crate) busy: Busy,
     channels: Channels,
+    /// What the multi-IMSI applet knows.
+    applet: AppletState,
     /// The store has failed: what is in memory is ahead of what is kept.
     failed: bool,
 }
@@ -141,6 +145,7 @@ impl Euicc {
             events: EventLog::default(),
             toolkit: Toolkit::default(),
             channels: Channels::new(),
+            applet: AppletState::default(),
             failed: false,
         }
     }
@@ -153,6 +158,7 @@ impl Euicc {
         self.session = Session::None;
         self.channels = Channels::new();
         self.toolkit = Toolkit::default();
+        self.applet = AppletState::default();
         if self.busy == Busy::Met {
             self.busy = Busy::No;
         }
@@ -308,6 +314,11 @@ impl Euicc {
             ins::TERMINAL_CAPABILITY if !interindustry => self.terminal_capability(command).into(),
             ins::TERMINAL_PROFILE if !interindustry => {
                 self.toolkit.terminal_profile(command.data);
+                self.start_applet();
+                Sw::OK.into()
+            }
+            ins::ENVELOPE if !interindustry && self.config.multi_imsi.is_some() => {
+                self.envelope(command.data);
                 Sw::OK.into()
             }
             ins::FETCH if !interindustry => match self.toolkit.fetch(command.le) {
@@ -624,6 +635,31 @@ impl Euicc {
                 Sw::OK
             }
             Err(_) => Sw::WRONG_DATA,
+        }
+    }
+
+    /// The multi-IMSI applet asks to be told where the terminal is.
+    fn start_applet(&mut self) {
+        let able = self.toolkit.knows_location() && self.toolkit.knows_refresh() && !self.toolkit.is_busy();
+        if able && self.config.multi_imsi.is_some() && self.store.enabled().is_some() {
+            self.toolkit.announce(applet::event_list());
+        }
+    }
+
+    /// ENVELOPE (TS 102 223 §7): the multi-IMSI applet learns where the terminal is, and takes the IMSI that fits.
+    fn envelope(&mut self, data: &[u8]) {
+        let Some(multi_imsi) = &self.config.multi_imsi else { return };
+        let Some(profile) = self.store.enabled_mut() else { return };
+        let files = &mut profile.package.files;
+        let Some(current) = files.imsi().map(applet::decode_imsi) else { return };
+        // While another command is under way a switch could not be told; the next change of place brings it about.
+        if self.toolkit.is_busy() {
+            return;
+        }
+        if let Some(imsi) = multi_imsi.decide(&mut self.applet, data, &current) {
+            files.set_imsi(&applet::encode_imsi(&imsi));
+            self.events.push(CardEvent::ImsiSwitched(imsi));
+            self.toolkit.announce(applet::refresh());
         }
     }
 

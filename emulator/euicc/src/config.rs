@@ -9,6 +9,7 @@ use rsp::es10::profiles::{AuthorisationRule, OperatorId};
 use rsp::tlv::NamedBits;
 use rsp::{Aid, Eid, Iccid, Version};
 
+use crate::applet::MultiImsi;
 use crate::package::PackageError;
 use crate::profile::Profile;
 pub use crate::toolkit::RefreshMode;
@@ -150,6 +151,8 @@ pub struct CardConfig {
     pub is_euicc: bool,
     /// How the card asks for a refresh after a switch.
     pub refresh_mode: RefreshMode,
+    /// The multi-IMSI applet of the enabled profile, when it has one.
+    pub multi_imsi: Option<MultiImsi>,
     /// What it does that other cards do not.
     pub quirks: Quirks,
     /// The AID of the ISD-R.
@@ -253,6 +256,7 @@ impl CardConfig {
             root_smds: "lpa.ds.gsma.com".to_owned(),
             is_euicc: true,
             refresh_mode: RefreshMode::default(),
+            multi_imsi: None,
             quirks: Quirks::default(),
             isdr_aid: Aid::isd_r(),
             memory: 512 * 1024,

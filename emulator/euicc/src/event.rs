@@ -107,6 +107,8 @@ pub enum CardEvent {
     MetadataUpdated(Iccid),
     /// The memory of the card has failed; it answers nothing any more.
     StoreFailed(String),
+    /// The multi-IMSI applet has taken another IMSI.
+    ImsiSwitched(String),
 }
 
 impl fmt::Display for CardEvent {
@@ -149,6 +151,7 @@ impl fmt::Display for CardEvent {
             CardEvent::RefreshAsked => f.write_str("switch accepted, REFRESH asked for"),
             CardEvent::SwitchAbandoned => f.write_str("switch abandoned: the terminal does not refresh"),
             CardEvent::MetadataUpdated(iccid) => write!(f, "metadata of profile {iccid} updated"),
+            CardEvent::ImsiSwitched(imsi) => write!(f, "IMSI switched: {imsi}"),
             CardEvent::StoreFailed(problem) => write!(f, "memory failed: {problem}"),
         }
     }

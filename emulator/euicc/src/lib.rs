@@ -31,6 +31,7 @@
 //! ```
 
 mod apdu;
+mod applet;
 mod card;
 mod channels;
 pub mod config;
@@ -51,6 +52,7 @@ mod store;
 mod toolkit;
 mod uicc;
 
+pub use applet::MultiImsi;
 pub use card::{Euicc, NotificationSummary, ProfileSummary};
 pub use config::{CardConfig, Credentials, PreinstalledProfile};
 pub use event::CardEvent;

@@ -29,6 +29,7 @@ use rsp::{Aid, Eid, Iccid, Version};
 use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
+use crate::applet::MultiImsi;
 use crate::config::{CardConfig, Quirks, RefreshMode, SwitchForm, ppr, rsp_capability, uicc_capability};
 
 /// A file that describes no card.
@@ -108,6 +109,7 @@ built_in! {
     "infineon-oc1120",
     "locked-after-enable",
     "mbim-no-le",
+    "multi-imsi",
     "particle",
     "plain-usim",
     "short-blocks",
@@ -232,6 +234,7 @@ impl CardSpec {
             RefreshFile::UiccReset => RefreshMode::UiccReset,
             RefreshFile::ProfileStateChange => RefreshMode::ProfileStateChange,
         };
+        config.multi_imsi = file.multi_imsi.as_ref().map(MultiImsiFile::applet);
         let quirks = &file.quirks;
         config.quirks = Quirks {
             hidden_until_terminal_capability: quirks.hidden_until_terminal_capability,
@@ -290,10 +293,57 @@ struct File {
     ram: Option<u32>,
     #[serde(default)]
     refresh: RefreshFile,
+    multi_imsi: Option<MultiImsiFile>,
     #[serde(default)]
     quirks: QuirksFile,
     #[serde(default)]
     profile: Vec<Spanned<ProfileFile>>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MultiImsiFile {
+    #[serde(deserialize_with = "imsi")]
+    fallback: String,
+    #[serde(default)]
+    preferred: Vec<PreferredFile>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PreferredFile {
+    #[serde(deserialize_with = "countries")]
+    countries: Vec<String>,
+    #[serde(deserialize_with = "imsi")]
+    imsi: String,
+}
+
+impl MultiImsiFile {
+    fn applet(&self) -> MultiImsi {
+        let preferred = self.preferred.iter().map(|entry| (entry.countries.clone(), entry.imsi.clone())).collect();
+        MultiImsi { preferred, fallback: self.fallback.clone() }
+    }
+}
+
+fn is_digits(text: &str, lengths: std::ops::RangeInclusive<usize>) -> bool {
+    lengths.contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn imsi<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    // TS 23.003 §2.2: at most 15 digits.
+    match is_digits(&text, 6..=15) {
+        true => Ok(text),
+        false => Err(serde::de::Error::custom(format!("{text:?} is no IMSI: it has up to 15 digits"))),
+    }
+}
+
+fn countries<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let list = Vec::<String>::deserialize(deserializer)?;
+    match list.iter().find(|country| !is_digits(country, 3..=3)) {
+        None => Ok(list),
+        Some(country) => Err(serde::de::Error::custom(format!("{country:?} is no country: an MCC has three digits"))),
+    }
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]

@@ -52,6 +52,8 @@ enum Proactive {
 #[derive(Debug, Default)]
 pub(crate) struct Toolkit {
     knows_refresh: bool,
+    /// Whether the terminal tells where it is, when it is asked to.
+    knows_location: bool,
     /// Whether TERMINAL CAPABILITY has said that the terminal supports eUICC functions.
     pub(crate) supports_euicc: bool,
     proactive: Proactive,
@@ -64,6 +66,13 @@ impl Toolkit {
     /// TERMINAL PROFILE (TS 102 223 §5.2): bit 8 of byte 3 is REFRESH.
     pub(crate) fn terminal_profile(&mut self, profile: &[u8]) {
         self.knows_refresh = profile.get(2).is_some_and(|byte| byte & 0x80 != 0);
+        // Bit 1 of byte 5 is SET UP EVENT LIST, bit 5 the event of the location status.
+        self.knows_location = profile.get(4).is_some_and(|byte| byte & 0x11 == 0x11);
+    }
+
+    /// Whether the terminal tells where it is, when it is asked to.
+    pub(crate) fn knows_location(&self) -> bool {
+        self.knows_location
     }
 
     /// Whether a REFRESH can be sent.
@@ -82,6 +91,11 @@ impl Toolkit {
         let command = Writer::new()
             .nested(0xD0, |w| w.put(0x81, &[0x01, REFRESH, mode.qualifier()]).put(0x82, &[0x81, 0x82]))
             .into_vec();
+        self.announce(command);
+    }
+
+    /// Announces a proactive command.
+    pub(crate) fn announce(&mut self, command: Vec<u8>) {
         self.proactive = Proactive::Waiting(command);
     }
 

@@ -13,6 +13,18 @@ use crate::radio::RadioSetting;
 use crate::sim::SimState;
 use crate::sms::pdu::Message;
 use crate::state::State;
+use crate::toolkit::Location;
+
+/// The location status, which cards can ask to be told of (TS 102 223 §6.4.16).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct LocationReports {
+    /// The card has asked for it.
+    pub(crate) wanted: bool,
+    /// What it was told last.
+    pub(crate) told: Option<Location>,
+    /// It is being told.
+    telling: bool,
+}
 
 /// What power saving has the module do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +47,30 @@ impl State {
         self.urcs.extend(urcs);
         self.follow_contexts();
         self.follow_network();
+        self.tell_location();
+    }
+
+    /// Tells the card where the modem is, when it has asked for it and that has changed. What the card does about it,
+    /// another IMSI say, is followed at once.
+    fn tell_location(&mut self) {
+        /// A card that changes its mind more often is broken.
+        const ROUNDS: usize = 4;
+        if self.location.telling {
+            return;
+        }
+        self.location.telling = true;
+        for _ in 0..ROUNDS {
+            let location = self.network.location();
+            let is_news = self.location.wanted && self.location.told.as_ref() != Some(&location);
+            if !is_news || !self.uicc.is_powered() || self.card_access().is_err() {
+                break;
+            }
+            self.location.told = Some(location.clone());
+            // A card that refuses an event it has asked for does not hear of it.
+            let _ = crate::toolkit::tell_location(&mut self.uicc, &location, &mut self.tap);
+            self.serve_card();
+        }
+        self.location.telling = false;
     }
 
     /// Brings the contexts of the device and the sessions of the network together: what one side has ended is gone on

@@ -17,12 +17,13 @@ use crate::pdp::PdpContexts;
 use crate::phonebook::PhoneBook;
 use crate::port::Told;
 use crate::radio::RadioSetting;
+use crate::service::LocationReports;
 use crate::sim::{Sim, SimState};
 use crate::sms::MessageService;
 use crate::socket::SocketId;
 use crate::sockets::Sockets;
 use crate::ssl::SslContext;
-use crate::toolkit::Refresh;
+use crate::toolkit::{Refresh, Served};
 
 /// How long a module waits before it takes the power of a blank card again.
 const POWER_CYCLE: Duration = Duration::from_secs(10);
@@ -44,6 +45,7 @@ pub(crate) struct State {
     pub(crate) disabled_since_restart: bool,
     pub(crate) sim: Sim,
     pub(crate) network: Network,
+    pub(crate) location: LocationReports,
     pub(crate) pdp: PdpContexts,
     pub(crate) sockets: Sockets,
     pub(crate) ssl: [SslContext; crate::ssl::COUNT as usize],
@@ -143,6 +145,7 @@ impl State {
             disabled_since_restart: false,
             sim: Sim::default(),
             network,
+            location: LocationReports::default(),
             pdp: PdpContexts::new(),
             sockets: Sockets::default(),
             ssl: Default::default(),
@@ -207,6 +210,7 @@ impl State {
     pub(crate) fn start_card(&mut self) {
         self.power_cycle = None;
         self.uicc.power_up(&mut self.tap);
+        self.location = LocationReports::default();
         self.read_card();
     }
 
@@ -257,18 +261,27 @@ impl State {
             if self.is_refused() {
                 return was_reset;
             }
-            let refresh = match crate::toolkit::serve(&mut self.uicc, length, &mut self.tap) {
-                Ok(refresh) => refresh,
+            let served = match crate::toolkit::serve(&mut self.uicc, length, &mut self.tap) {
+                Ok(served) => served,
                 Err(_) => return was_reset,
             };
+            let refresh = match served {
+                Served::Refresh(refresh) => refresh,
+                Served::Events { location } => {
+                    self.location.wanted = location;
+                    self.location.told = None;
+                    continue;
+                }
+                Served::Nothing => continue,
+            };
             match (refresh, self.model.card.profile_switch) {
-                (None, _) | (Some(_), ProfileSwitch::PowerCycle) => {}
-                (Some(_), ProfileSwitch::Reconnect) => self.restart = true,
-                (Some(Refresh::Reset), ProfileSwitch::Refresh) => {
+                (_, ProfileSwitch::PowerCycle) => {}
+                (_, ProfileSwitch::Reconnect) => self.restart = true,
+                (Refresh::Reset, ProfileSwitch::Refresh) => {
                     was_reset = true;
                     self.start_card();
                 }
-                (Some(Refresh::Files), ProfileSwitch::Refresh) => self.read_card(),
+                (Refresh::Files, ProfileSwitch::Refresh) => self.read_card(),
             }
         }
         was_reset

@@ -99,6 +99,24 @@ impl Files {
         self.contents.entry(file).or_insert_with(|| self.image.file(file).content.clone())
     }
 
+    /// EF_IMSI of the USIM (TS 31.102 §4.2.2).
+    fn imsi_file(&self) -> Option<FileRef> {
+        let applications = self.image.applications().map(|(file, ..)| file);
+        applications.filter_map(|application| self.image.child(application, 0x6F07)).next()
+    }
+
+    /// The content of EF_IMSI.
+    pub(crate) fn imsi(&self) -> Option<&[u8]> {
+        self.imsi_file().map(|file| self.content(file))
+    }
+
+    /// Writes EF_IMSI.
+    pub(crate) fn set_imsi(&mut self, content: &[u8; 9]) {
+        if let Some(file) = self.imsi_file() {
+            self.write(file, 0, content);
+        }
+    }
+
     /// A record, counted from 1.
     pub(super) fn record(&self, file: FileRef, number: usize) -> Option<&[u8]> {
         let length = self.target(file).structure.record_length()?;

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use super::cause::MobilityCause;
 use super::core::{Cell, CoreNetwork};
+use super::plmn::plmn_bytes;
 use super::power::{AccessType, Power};
 use super::spec::NetworkSpec;
 use super::{EventKind, Subscriber, Technology};
 use crate::sms::pdu::Message;
+use crate::toolkit::Location;
 
 /// The four registrations and their commands (TS 27.007 §7.2, §10.1.20, §10.1.22, §10.1.47).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -455,6 +457,44 @@ impl Network {
     /// The IMSI that is there.
     pub(crate) fn imsi(&self) -> Option<String> {
         self.subscriber.as_ref().map(|subscriber| subscriber.imsi.clone())
+    }
+
+    /// Where the modem is, as a card is told it (TS 102 223 §8.19, §8.27): with limited service the cell that is
+    /// received best.
+    pub(crate) fn location(&self) -> Location {
+        let seen = || {
+            self.core
+                .cells(self.subscriber.as_ref())
+                .into_iter()
+                .find(|cell| self.wanted.technologies.contains(&cell.technology))
+        };
+        let (status, cell) = match &self.serving {
+            Some(serving) => (0, Some(serving.clone())),
+            None => (1, seen()),
+        };
+        match cell.and_then(|cell| Some((plmn_bytes(cell.plmn.as_bytes())?, cell))) {
+            None => Location { status: 2, information: Vec::new() },
+            Some((plmn, cell)) => {
+                let mut information = plmn.to_vec();
+                match cell.technology {
+                    // TS 102 223 §8.19: E-UTRAN has 28 bits, the rest is filled with ones.
+                    technology if technology.is_evolved() => {
+                        information.extend(cell.area.to_be_bytes());
+                        information.extend((cell.identity << 4 | 0x0F).to_be_bytes());
+                    }
+                    Technology::Nr => {
+                        information.push(0);
+                        information.extend(cell.area.to_be_bytes());
+                        information.extend((u64::from(cell.identity) << 4 | 0x0F).to_be_bytes()[3..].iter());
+                    }
+                    _ => {
+                        information.extend(cell.area.to_be_bytes());
+                        information.extend((cell.identity as u16).to_be_bytes());
+                    }
+                }
+                Location { status, information }
+            }
+        }
     }
 
     /// Whether the modem has registered since the last call.

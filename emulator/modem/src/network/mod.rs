@@ -16,6 +16,7 @@ mod console;
 mod core;
 mod device;
 mod event;
+pub(crate) mod plmn;
 pub(crate) mod power;
 mod session;
 mod spec;

@@ -131,7 +131,7 @@ mod tests {
 
     /// Event download - location status, as a terminal builds it: status, PLMN 262 01.
     fn envelope(status: u8, plmn: &str) -> Vec<u8> {
-        from_hex(&format!("D615990103820282819B01{status:02X}9309{plmn}1A2D01A2D00F")).unwrap()
+        from_hex(format!("D615990103820282819B01{status:02X}9309{plmn}1A2D01A2D00F")).unwrap()
     }
 
     #[test]

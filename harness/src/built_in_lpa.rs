@@ -34,21 +34,25 @@ pub(crate) struct ModuleLpa {
     timeline: Timeline,
     /// The certificates of the lab's CI, in PEM form.
     trust: Vec<u8>,
+    /// The lab's table of names, `HOST:PORT:ADDRESS`.
+    names: Vec<String>,
 }
 
 impl ModuleLpa {
-    pub(crate) fn new(modem: ModemHandle, timeline: Timeline, trust: Vec<u8>) -> Self {
-        ModuleLpa { modem, timeline, trust }
+    pub(crate) fn new(modem: ModemHandle, timeline: Timeline, trust: Vec<u8>, names: Vec<String>) -> Self {
+        ModuleLpa { modem, timeline, trust, names }
     }
 }
 
 impl Downloader for ModuleLpa {
     fn start(&mut self, job: DownloadJob) -> bool {
-        let (modem, timeline, trust) = (self.modem.clone(), self.timeline.clone(), self.trust.clone());
+        let (modem, timeline) = (self.modem.clone(), self.timeline.clone());
+        let trust = Trust::Only(self.trust.clone());
+        let options = HttpOptions { trust, resolve: self.names.clone(), ..HttpOptions::default() };
         let ticket = job.ticket;
         // libcurl waits for the server: that is nothing for a task.
         let work = move || {
-            let result = download(&modem, &timeline, trust, job);
+            let result = download(&modem, &timeline, options, job);
             // A modem that is gone has nobody to tell.
             let _ = modem.with(|modem| ((), modem.finish_download(ticket, result)));
         };
@@ -60,7 +64,7 @@ impl Downloader for ModuleLpa {
     }
 }
 
-fn download(modem: &ModemHandle, timeline: &Timeline, trust: Vec<u8>, job: DownloadJob) -> DownloadResult {
+fn download(modem: &ModemHandle, timeline: &Timeline, options: HttpOptions, job: DownloadJob) -> DownloadResult {
     let Ok(code) = ActivationCode::parse(&job.activation_code) else { return DownloadResult::ActivationCode };
     let note = |text: &str, fields: Details| {
         let fields = match serde_json::Value::from(fields) {
@@ -78,7 +82,6 @@ fn download(modem: &ModemHandle, timeline: &Timeline, trust: Vec<u8>, job: Downl
         report.failed(&Failure::of_link(Step::OpenCard, &error));
         return DownloadResult::Other;
     }
-    let options = HttpOptions { trust: Trust::Only(trust), ..HttpOptions::default() };
     let http = SessionHttp { modem: modem.clone(), ticket: job.ticket, inner: CurlHttp::new(options, Log::default()) };
     let has_code = job.confirmation_code.is_some();
     let request = DownloadRequest {

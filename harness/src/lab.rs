@@ -136,7 +136,6 @@ pub struct LabBuilder {
     pki: Option<Pki>,
     listen: SocketAddr,
     resolvable: bool,
-    by_name: bool,
     network: NetworkSpec,
     use_default_smdp: bool,
     preinstalled: Vec<Preinstalled>,
@@ -221,12 +220,6 @@ impl LabBuilder {
     /// Makes the server's address one whose host name does not resolve.
     pub fn unresolvable(mut self) -> Self {
         self.resolvable = false;
-        self
-    }
-
-    /// Makes the server's address one with a host name, so that a name has to be resolved to reach it; `localhost`.
-    pub fn by_name(mut self) -> Self {
-        self.by_name = true;
         self
     }
 
@@ -383,7 +376,6 @@ impl LabBuilder {
             (false, _, _) => UNRESOLVABLE_HOST.to_owned(),
             (true, Some(name), _) => name,
             (true, None, Some(name)) => name.clone(),
-            (true, None, None) if self.by_name => "localhost".to_owned(),
             (true, None, None) => listening.ip().to_string(),
         };
         let dead = match self.dead {
@@ -498,7 +490,9 @@ impl LabBuilder {
             .map_err(io("the modem's pseudo-terminals"))?;
         let modem = Arc::new(modem);
         let trust = pki.ci(self.curve)?.to_pem().into_bytes();
-        let module_lpa = ModuleLpa::new(modem.handle(), self.timeline.clone(), trust);
+        // The lab's own table of names, as far as the server is in it.
+        let names = self.server_name.as_ref().map(|name| format!("{name}:{}:{}", listening.port(), listening.ip()));
+        let module_lpa = ModuleLpa::new(modem.handle(), self.timeline.clone(), trust, names.into_iter().collect());
         modem.apply(|modem| {
             modem.set_downloader(Box::new(module_lpa));
             modem::Output::default()
@@ -864,7 +858,6 @@ impl Lab {
             pki: None,
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             resolvable: true,
-            by_name: false,
             network: NetworkSpec::default(),
             use_default_smdp: false,
             preinstalled: Vec::new(),
@@ -919,9 +912,12 @@ impl Lab {
         self.modem.apply(Modem::reset);
     }
 
-    /// Lets the clock of the lab go on by so many seconds. That of the hosts, and of their TLS, stays as it is.
-    pub fn advance_clock(&self, seconds: i64) {
+    /// Lets the clock of the lab go on: that of card and server by whole seconds, and that of the modem, which does on
+    /// the way what is due. That of the hosts, and of their TLS, stays as it is.
+    pub fn advance_clock(&self, by: Duration) {
+        let seconds = i64::try_from(by.as_secs()).unwrap_or(i64::MAX);
         self.clock_offset.fetch_add(seconds, Ordering::Relaxed);
+        self.modem.advance(by);
     }
 
     /// Switches the server off: whoever calls is refused.
@@ -1234,7 +1230,12 @@ impl modem::Observer for ModemWatch {
                     self.timeline.at(port, Direction::Response, line);
                 }
             }
-            ModemEvent::Urc { line } => self.timeline.at(0, Direction::Response, line),
+            ModemEvent::Urc { line } => {
+                // A message that is routed to the host has a line for its text.
+                for line in line.split(['\r', '\n']).filter(|line| !line.is_empty()) {
+                    self.timeline.at(0, Direction::Response, line);
+                }
+            }
             ModemEvent::Apdu { command, response } => self.timeline.apdu(command, response),
             ModemEvent::Network(event) => self.timeline.note(Role::Network, event.title(), event.fields()),
             // The card tells its reset itself.

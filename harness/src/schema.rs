@@ -73,6 +73,8 @@ fn table(description: &str, required: &[&str], properties: Value) -> Value {
     table
 }
 
+mod network;
+
 /// A table of which exactly one of these keys is there.
 fn one_of(mut table: Value, keys: &[&str]) -> Value {
     table["oneOf"] = keys.iter().map(|key| json!({ "required": [key] })).collect();
@@ -261,10 +263,14 @@ pub fn scenario() -> Value {
             },
             "card": choice("what is done with the card", &words::<CardAction>()),
             "modem": choice("what happens to the modem", &words::<ModemAction>()),
+            "network": reference("networkAction"),
             "clock": duration("how much the clock of the lab goes on"),
             "parallel": { "description": "steps that begin together", "type": "array", "minItems": 2, "items": reference("step") },
             "within": pattern("how long the step may take; documented: what the documents give the AT command", "^([0-9]+ ?(ms|s|min)|documented)$"),
-        })), &["at", "transcript", "dialogue", "urc", "apdu", "lpa", "server", "card", "modem", "clock", "parallel"]),
+        })), &["at", "transcript", "dialogue", "urc", "apdu", "lpa", "server", "card", "modem", "network", "clock", "parallel"]),
+        "networkAction": network::action(),
+        "network": network::spec(),
+        "expectedNetwork": network::expected(),
         "operation": one_of(table("An operation of the LPA.", &[], json!({
             "download": string("an activation code, or UseSMDP for the card's default SM-DP+ address"),
             "confirmation_code": string("the confirmation code that the user gives"),
@@ -291,6 +297,7 @@ pub fn scenario() -> Value {
                 "type": "object",
                 "additionalProperties": { "enum": words::<smdp::OrderState>() },
             },
+            "network": reference("expectedNetwork"),
             "open_sessions": integer("how many sessions the server has open", 0, 1000),
             "faults": integer("how often faults have fired, all together", 0, 1_000_000),
             "within": duration("how long all steps may take together"),
@@ -326,6 +333,7 @@ pub fn scenario() -> Value {
             "pki": reference("pki"),
             "clock": reference("clock"),
             "card": reference("card"),
+            "network": reference("network"),
             "smdp": reference("smdp"),
             "fault": list("what goes wrong", "fault"),
             "step": list("what happens, in this order", "step"),
@@ -347,7 +355,7 @@ pub fn report() -> Value {
     let event = |kind: &str, required: &[&str], mut properties: Value| {
         properties["kind"] = json!({ "const": kind });
         properties["micros"] = json!({ "type": "integer", "minimum": 0 });
-        properties["role"] = json!({ "enum": ["assistant", "modem", "card", "server", "lab"] });
+        properties["role"] = json!({ "enum": ["assistant", "modem", "card", "server", "network", "lab"] });
         let required: Vec<&str> = ["kind", "micros", "role"].iter().chain(required).copied().collect();
         json!({ "type": "object", "required": required, "properties": properties })
     };
@@ -481,12 +489,15 @@ mod tests {
         let schema = scenario();
         let step = "[[step]]\nat = 'AT'\n";
         let x = format!("{UNKNOWN} = 1");
-        let tables: [(&str, Vec<String>); 16] = [
+        let tables: [(&str, Vec<String>); 19] = [
             ("", vec![x.clone()]),
             ("modem", vec![format!("[modem]\n{x}\n{step}")]),
             ("pki", vec![format!("[pki]\n{x}\n{step}")]),
             ("clock", vec![format!("[clock]\n{x}\nnow = 2026-01-01T00:00:00Z\n{step}")]),
             ("card", vec![format!("[card]\n{x}\n{step}")]),
+            ("network", vec![format!("[network]\n{x}\n{step}")]),
+            ("networkAction", vec![format!("[[step]]\nnetwork = {{ reset = true, {x} }}")]),
+            ("expectedNetwork", vec![format!("{step}[expect.network]\n{x}")]),
             ("installedProfile", vec![format!("[card]\nprofiles = [{{ {x} }}]\n{step}")]),
             ("smdp", vec![format!("[smdp]\n{x}\n{step}")]),
             ("order", vec![format!("[[smdp.order]]\n{x}\n{step}")]),

@@ -20,7 +20,7 @@ fn profile(name: &str) -> Profile {
 fn builder() -> LabBuilder {
     Lab::builder()
         .seed(7)
-        .by_name()
+        .server_name("smdp.lab".to_owned())
         .model(Model::named("EG21-G-old").unwrap())
         .order(OrderSpec::new("TOKEN-1", profile("operator-a")))
 }

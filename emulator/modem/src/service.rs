@@ -78,7 +78,7 @@ impl State {
     pub(crate) fn follow_contexts(&mut self) {
         for cid in self.network.ended_sessions() {
             if self.pdp.lose(cid) {
-                self.report_packet_event(format!("NW PDN DEACT {cid}"));
+                self.tell_lost_context(cid);
             }
         }
         self.follow_packet_service();

@@ -7,6 +7,8 @@ use rsp::es10::notification::NotificationEvent;
 use rsp::es10::profiles::ProfileState;
 use rsp::ids::Iccid;
 
+use modem::network::NetworkView;
+
 use super::result::Failure;
 use crate::scenario::ast::*;
 use crate::scenario::explain;
@@ -27,6 +29,8 @@ pub struct Observed {
     pub default_smdp: String,
     /// How many sessions the server has open.
     pub open_sessions: usize,
+    /// The device, as the operator of the mobile network sees it; `None` where nobody can ask.
+    pub network: Option<NetworkView>,
     /// How long all steps have taken together.
     pub taken: Duration,
 }
@@ -277,6 +281,29 @@ pub fn check(
         let told = |address: &str| if address.is_empty() { "none".to_owned() } else { address.to_owned() };
         let (expected, seen) = (told(&value.to_string()), told(&observed.default_smdp));
         differ(*line, "the default SM-DP+ address of the card", vec![expected], vec![seen]);
+    }
+    let device = observed.network.as_ref();
+    let unseen = || "cannot be seen".to_owned();
+    if let Some(Expected { line, value }) = &expect.network.state {
+        let seen = device.map_or_else(unseen, |device| device.state.word().to_owned());
+        differ(*line, "the connectivity state of the device", vec![value.word().to_owned()], vec![seen]);
+    }
+    if let Some(Expected { line, value }) = &expect.network.operator {
+        let plmn = |device: &NetworkView| device.operator.as_ref().map(|(plmn, _)| plmn.clone()).unwrap_or_default();
+        let seen = device.map_or_else(unseen, plmn);
+        differ(*line, "the network that the device is registered in", vec![value.clone()], vec![seen]);
+    }
+    if let Some(Expected { line, value }) = &expect.network.technology {
+        let seen = device.map_or_else(unseen, |device| device.technology.map_or("none", Word::word).to_owned());
+        differ(*line, "the radio access of the device", vec![value.word().to_owned()], vec![seen]);
+    }
+    if let Some(Expected { line, value }) = &expect.network.events {
+        let title = |event: &Event| match &event.kind {
+            Kind::Note { text, .. } if event.role == Role::Network => Some(text.clone()),
+            _ => None,
+        };
+        let expected = value.iter().map(ToString::to_string).collect();
+        differ(*line, "the events of the operator's log", expected, events.iter().filter_map(title).collect());
     }
     if let Some(Expected { line, value }) = &expect.open_sessions {
         let seen = observed.open_sessions.to_string();

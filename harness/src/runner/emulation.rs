@@ -18,8 +18,8 @@ use super::check::{Observed, SeenNotification, SeenProfile};
 use super::{Act, SetUpError, Stage, Target};
 use crate::lab::{DEFAULT_EID, Dead, Lab, LabBuilder, Preinstalled, system_time};
 use crate::scenario::ast::{
-    AddressFault, CardAction, Fault, ModemAction, Order, ProfileSource, ServerAction, Step, StepAction, Template,
-    Variable,
+    AddressFault, CardAction, Fault, ModemAction, NetworkAction, Order, ProfileSource, ServerAction, Step, StepAction,
+    Template, Variable,
 };
 use crate::scenario::load::LoadedScenario;
 use crate::timeline::Timeline;
@@ -48,6 +48,9 @@ impl Target for Emulation {
             builder = builder.clock(Arc::new(move || {
                 start.saturating_add(i64::try_from(begun.elapsed().as_secs()).unwrap_or(i64::MAX))
             }));
+        }
+        if let Some(network) = &scenario.network {
+            builder = builder.network(network.clone());
         }
         builder = card(builder, loaded)?;
         for wanted in &scenario.orders {
@@ -272,6 +275,7 @@ impl Stage for Lab {
             orders: orders.collect(),
             default_smdp: self.default_smdp().unwrap_or_default(),
             open_sessions: self.open_sessions(),
+            network: Some(self.console().device()),
             ..Observed::default()
         }
     }
@@ -291,7 +295,12 @@ impl Stage for Lab {
             Act::Card(CardAction::Insert) => self.insert_card(),
             Act::Modem(ModemAction::Reset) => self.reset_modem(),
             Act::Modem(ModemAction::PowerCut) => self.cut_power().map_err(failed)?,
-            Act::Clock(duration) => self.advance_clock(i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)),
+            Act::Clock(duration) => self.advance_clock(duration),
+            Act::Network(NetworkAction::Change(change)) => self.console().change(&change).map_err(failed)?,
+            Act::Network(NetworkAction::Sms { from, text }) => {
+                self.console().send_message(&from, &text).map_err(failed)?;
+            }
+            Act::Network(NetworkAction::Wake) => self.console().wake(),
             Act::Server(ServerAction::Stop) => self.stop_server().await,
             Act::Server(ServerAction::Start) => self.start_server().map_err(failed)?,
             Act::Server(ServerAction::Release(id)) => {

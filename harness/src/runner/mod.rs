@@ -102,6 +102,8 @@ pub enum Act {
     Modem(ModemAction),
     /// The operator of the server does something.
     Server(ServerAction),
+    /// Something happens in the mobile network.
+    Network(NetworkAction),
     /// The clock goes on.
     Clock(Duration),
 }
@@ -114,6 +116,7 @@ impl fmt::Display for Act {
             Act::Modem(ModemAction::Reset) => "resetting the modem",
             Act::Modem(ModemAction::PowerCut) => "cutting the modem's power",
             Act::Server(_) => "what the operator of the server does",
+            Act::Network(_) => "what happens in the mobile network",
             Act::Clock(_) => "setting the clock",
         })
     }

@@ -62,6 +62,7 @@ impl<S: Stage> Play<'_, S> {
             StepAction::Server(action) => self.act(Act::Server(action.clone())).await,
             StepAction::Card(action) => self.act(Act::Card(*action)).await,
             StepAction::Modem(action) => self.act(Act::Modem(*action)).await,
+            StepAction::Network(action) => self.act(Act::Network(action.clone())).await,
             StepAction::Clock(duration) => self.act(Act::Clock(*duration)).await,
             StepAction::Parallel(steps) => self.parallel(steps).await,
         }

@@ -6,6 +6,9 @@ use std::time::Duration;
 use smdp::profile::PolicyRule;
 
 use super::ast::*;
+
+mod network;
+
 use crate::timeline::Direction;
 
 /// The scenario in words, for a terminal.
@@ -35,6 +38,9 @@ pub fn explain(id: &str, scenario: &Scenario) -> String {
         None => text.line(1, format!("modem: {}{ports}", scenario.model)),
     }
     text.line(1, format!("card: {}", card(&scenario.card)));
+    if let Some(spec) = &scenario.network {
+        network::spec(spec).into_iter().for_each(|line| text.line(1, line));
+    }
     match &scenario.pki_folder {
         Some(folder) => text.line(1, format!("certificates: {}, those of the folder {folder}", scenario.curve.word())),
         None => text.line(1, format!("certificates: {}", scenario.curve.word())),
@@ -131,6 +137,7 @@ fn step_lines(text: &mut Text, step: &Step, depth: usize) {
         | StepAction::Server(_)
         | StepAction::Card(_)
         | StepAction::Modem(_)
+        | StepAction::Network(_)
         | StepAction::Clock(_) => {}
     }
     if let Some(within) = step.within {
@@ -177,6 +184,7 @@ pub fn describe(action: &StepAction) -> String {
         StepAction::Card(CardAction::Insert) => "the card is put in".to_owned(),
         StepAction::Modem(ModemAction::Reset) => "the modem restarts".to_owned(),
         StepAction::Modem(ModemAction::PowerCut) => "the power of modem and card is cut and comes back".to_owned(),
+        StepAction::Network(action) => network::action(action),
         StepAction::Clock(duration) => format!("the clock goes on by {}", time(*duration)),
         StepAction::Parallel(steps) => format!("{} things at the same time", steps.len()),
     }

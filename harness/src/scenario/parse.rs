@@ -8,6 +8,7 @@
 mod expect;
 mod fault;
 mod fields;
+mod network;
 mod start;
 mod step;
 mod values;
@@ -141,6 +142,7 @@ impl Reader<'_> {
         let (curve, pki_folder) = fields.take("pki").and_then(|value| self.pki(value)).unwrap_or_default();
         let clock = fields.take("clock").and_then(|value| self.clock(value));
         let card = fields.take("card").and_then(|value| self.card(value)).unwrap_or_default();
+        let network = fields.take("network").and_then(|value| self.network(value));
         let (smdp_name, orders) = fields.take("smdp").and_then(|value| self.smdp(value)).unwrap_or_default();
         let faults = fields.take("fault").and_then(|value| self.list(value, Reader::fault)).unwrap_or_default();
         let steps = fields.take("step").and_then(|value| self.list(value, |reader, value| reader.step(value, &orders)));
@@ -167,6 +169,7 @@ impl Reader<'_> {
             smdp_name,
             clock,
             card,
+            network,
             orders,
             faults,
             steps: steps?,

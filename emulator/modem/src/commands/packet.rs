@@ -63,17 +63,22 @@ impl State {
             return;
         }
         for cid in self.pdp.lose_all() {
-            self.end_sockets(cid, false);
-            // EC200U&EG915U TCP/IP AN 1.1 §2.5.5.
-            if self.model.dialect.has_set(CommandSet::Sockets) && cid <= 7 {
-                self.tell(format!("+QIURC: \"pdpdeact\",{cid}"));
-            }
-            self.report_packet_event(format!("NW PDN DEACT {cid}"));
+            self.tell_lost_context(cid);
         }
     }
 
+    /// The network has let go of a context that was active.
+    pub(crate) fn tell_lost_context(&mut self, cid: u8) {
+        self.end_sockets(cid, false);
+        // EC200U&EG915U TCP/IP AN 1.1 §2.5.5.
+        if self.model.dialect.has_set(CommandSet::Sockets) && cid <= 7 {
+            self.tell(format!("+QIURC: \"pdpdeact\",{cid}"));
+        }
+        self.report_packet_event(format!("NW PDN DEACT {cid}"));
+    }
+
     /// TS 27.007 §10.1.19: `+CGEV`, when `+CGEREP` asks for it.
-    pub(crate) fn report_packet_event(&mut self, event: String) {
+    fn report_packet_event(&mut self, event: String) {
         if self.pdp.reports.0 > 0 {
             self.tell(format!("+CGEV: {event}"));
         }

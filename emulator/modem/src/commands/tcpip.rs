@@ -47,7 +47,7 @@ impl Exec<'_> {
         if context.bearer.is_none() {
             return Err(IpError::OpenContextFailed);
         }
-        Ok(context.resolves())
+        Ok(context.resolves() && self.state.network.resolves())
     }
 
     /// Takes a place for a socket, and makes a port that is to be transparent wait for it.

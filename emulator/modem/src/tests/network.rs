@@ -199,7 +199,10 @@ fn the_operator_blocks_and_lets_go() {
     let mut bench = Bench::new("EC200U", ABROAD);
     bench.say("AT+CREG=1;+CGEREP=2;+CGACT=1,1");
     bench.log.take();
-    assert_eq!(lines(&bench.change(Change::State(SubscriptionState::Blocked))), ["+CREG: 3", "+CGEV: NW PDN DEACT 1"]);
+    assert_eq!(
+        lines(&bench.change(Change::State(SubscriptionState::Blocked))),
+        ["+CREG: 3", "+QIURC: \"pdpdeact\",1", "+CGEV: NW PDN DEACT 1"]
+    );
     assert_eq!(bench.state(), Connectivity::Blocked);
     assert_eq!(bench.log.take(), ["Policy", "Delete PDP context", "Cancel Location"]);
     assert_eq!(lines(&bench.say("AT+CGACT?")), ["+CGACT: 1,0", "OK"]);
@@ -214,7 +217,7 @@ fn the_operator_blocks_and_lets_go() {
     bench.say("AT+CGACT=1,1");
     bench.log.take();
     let said = bench.change(Change::Reset);
-    assert_eq!(lines(&said), ["+CGEV: NW PDN DEACT 1"]);
+    assert_eq!(lines(&said), ["+QIURC: \"pdpdeact\",1", "+CGEV: NW PDN DEACT 1"]);
     assert_eq!(bench.log.take(), ["Delete PDP context", "Cancel Location", "Update Location", "Update GPRS location"]);
     // The blacklist forces it to another network.
     bench.change(Change::Blacklist(vec!["26201".to_owned()]));
@@ -233,7 +236,7 @@ fn data_and_names_are_a_matter_of_policy() {
     assert!(bench.modem.network().resolves);
     bench.change(Change::Dns(Dns::Blocked));
     assert!(!bench.modem.network().resolves);
-    assert_eq!(lines(&bench.change(Change::Data(false))), ["+CGEV: NW PDN DEACT 1"]);
+    assert_eq!(lines(&bench.change(Change::Data(false))), ["+QIURC: \"pdpdeact\",1", "+CGEV: NW PDN DEACT 1"]);
     assert_eq!(lines(&bench.say("AT+CGACT=1,1")), ["+CME ERROR: requested service option not subscribed"]);
 }
 

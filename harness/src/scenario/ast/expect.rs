@@ -7,6 +7,7 @@ use rsp::es10::notification::NotificationEvent;
 use rsp::es10::profiles::ProfileState;
 use smdp::{Function, OrderState};
 
+use super::network::ExpectedNetwork;
 use super::step::ProfileRef;
 use super::template::Template;
 
@@ -25,6 +26,8 @@ pub struct Expect {
     pub orders: Option<Expected<BTreeMap<String, OrderState>>>,
     /// The default SM-DP+ address of the card; empty for none.
     pub default_smdp: Option<Expected<Template>>,
+    /// What the operator of the mobile network sees of the device.
+    pub network: ExpectedNetwork,
     /// How many sessions the server still has open.
     pub open_sessions: Option<Expected<usize>>,
     /// How often faults have fired, all together.

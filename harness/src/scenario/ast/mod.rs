@@ -4,10 +4,12 @@
 //! - [`fault`]: what goes wrong, and when;
 //! - [`step`]: what happens, and what must come of it;
 //! - [`expect`]: what must be seen afterwards;
+//! - [`network`]: the mobile network, in all three;
 //! - [`template`]: texts with variables (`${smdp}`), which the runner fills in, and patterns.
 
 pub mod expect;
 pub mod fault;
+pub mod network;
 pub mod start;
 pub mod step;
 pub mod template;
@@ -22,6 +24,7 @@ use smdp::{Function, OrderState};
 
 pub use expect::*;
 pub use fault::*;
+pub use network::*;
 pub use start::*;
 pub use step::*;
 pub use template::*;
@@ -60,6 +63,8 @@ pub struct Scenario {
     pub clock: Option<i64>,
     /// The card at the start.
     pub card: Card,
+    /// The mobile network; one that lets every card in when absent.
+    pub network: Option<modem::network::NetworkSpec>,
     /// The orders of the SM-DP+ at the start.
     pub orders: Vec<Order>,
     /// What goes wrong.

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::Word;
 use super::expect::{ExpectedNotification, ExpectedProfile};
+use super::network::NetworkAction;
 use super::template::{ExpectedLine, Pattern, Template};
 use crate::scenario::transcript::Transcript;
 
@@ -59,6 +60,8 @@ pub enum StepAction {
     Card(CardAction),
     /// Something happens to the modem.
     Modem(ModemAction),
+    /// Something happens in the mobile network.
+    Network(NetworkAction),
     /// The clock of the lab goes on by so much.
     Clock(Duration),
     /// Steps that are begun together, and are all waited for.

@@ -34,6 +34,7 @@ impl Reader<'_> {
             reader.list(value, |reader, value| reader.word::<Function>(value, "function"))
         });
         expect.orders = self.expected(&mut fields, "orders", |reader, value| reader.order_states(value, orders));
+        expect.network = self.expected_network(&mut fields);
         expect.open_sessions = self.expected(&mut fields, "open_sessions", |reader, value| {
             reader.integer(value, 0..=1000).and_then(|count| usize::try_from(count).ok())
         });

@@ -14,7 +14,7 @@ use crate::scenario::transcript::Transcript;
 use crate::timeline::Direction;
 
 /// What a step does, each a key; with the keys that go with it, and what to say to one who uses those of another.
-const KINDS: [Kind; 11] = [
+const KINDS: [Kind; 12] = [
     Kind {
         key: "at",
         with: &["reply", "port"],
@@ -51,6 +51,7 @@ const KINDS: [Kind; 11] = [
     Kind { key: "server", with: &[], help: "what the operator does succeeds, or the lab has failed" },
     Kind { key: "card", with: &[], help: "what comes of it is seen by a `urc`, or by the next command" },
     Kind { key: "modem", with: &[], help: "what comes of it is seen by a `urc`, or by the next command" },
+    Kind { key: "network", with: &[], help: "what comes of it is seen by a `urc`, or by the next command" },
     Kind { key: "clock", with: &[], help: "the time goes on by so much, and nothing else happens" },
     Kind { key: "parallel", with: &[], help: "what must come of the steps stands in each of them" },
 ];
@@ -182,6 +183,7 @@ impl Reader<'_> {
             "server" => self.server_action(value, orders).map(StepAction::Server),
             "card" => self.word::<CardAction>(value, "thing that is done with the card").map(StepAction::Card),
             "modem" => self.word::<ModemAction>(value, "thing that happens to the modem").map(StepAction::Modem),
+            "network" => self.network_action(value).map(StepAction::Network),
             "clock" => self.duration(value).map(StepAction::Clock),
             _ => self.parallel(value, orders),
         }

@@ -144,6 +144,11 @@ fn hint(function: &str, reason: Option<u32>, status_word: Option<u16>) -> Option
     }
 }
 
+/// Whether a function only asks, so that it may be performed twice.
+fn is_query(function: &str) -> bool {
+    ["Get", "List", "Retrieve"].iter().any(|verb| function.starts_with(verb))
+}
+
 /// A response may not come in more parts than this: the largest is a list of profiles.
 const MOST_PARTS: usize = 1024;
 
@@ -152,12 +157,14 @@ const MOST_PARTS: usize = 1024;
 pub struct Card<L> {
     link: L,
     segment: usize,
+    /// Commands end in an Le, because their responses get lost without one.
+    with_le: bool,
 }
 
 impl<L: ApduLink> Card<L> {
     /// A card to which data go in pieces of `segment` bytes at most (1 to 255).
     pub fn new(link: L, segment: u8) -> Self {
-        Card { link, segment: usize::from(segment.max(1)) }
+        Card { link, segment: usize::from(segment.max(1)), with_le: false }
     }
 
     /// The link, when the card is not needed any more.
@@ -185,6 +192,9 @@ impl<L: ApduLink> Card<L> {
             command.clear();
             command.extend_from_slice(&[0x80, 0xE2, if last { 0x91 } else { 0x11 }, index as u8, block.len() as u8]);
             command.extend_from_slice(block);
+            if last && self.with_le {
+                command.push(0x00);
+            }
             let data = self.exchange(function, &mut command)?;
             // A card that has seen an error may answer before the last block.
             if last || !data.is_empty() {
@@ -230,7 +240,13 @@ impl<L: ApduLink> Card<L> {
 
     /// Sends a request whose response must have the tag of the request.
     fn call(&mut self, function: &'static str, request: &[u8]) -> Result<Vec<u8>, CardError> {
-        let response = self.store_data(function, request)?;
+        let mut response = self.store_data(function, request)?;
+        // What carries the commands may fetch a response only where an Le asks for it, and answer a bare 9000 otherwise
+        // (cards behind MBIM). It shows at a function that changes nothing: every operation begins with one.
+        if response.is_empty() && !self.with_le && is_query(function) {
+            self.with_le = true;
+            response = self.store_data(function, request)?;
+        }
         let malformed = |source| CardError::Malformed { function, source };
         let (request, _) = Tlv::parse(request).map_err(malformed)?;
         Tlv::parse_as(request.tag(), &response).map_err(malformed)?;

@@ -87,6 +87,8 @@ pub struct Changed {
     pub profile: FoundProfile,
     /// The notifications that were sent afterwards; or why none could be.
     pub deliveries: Outcome<Vec<Delivery>>,
+    /// The card has agreed to a switch, and waits for the modem to restart it.
+    pub pending: bool,
 }
 
 impl Changed {
@@ -176,8 +178,7 @@ impl<L: ApduLink, H: Http> Lpa<'_, L, H> {
         let profile = self.find(reference, Step::EnableProfile)?;
         let id = profile.id.clone();
         self.card_step(Step::EnableProfile, |card| card.enable_profile(id, refresh), |()| profile.facts())?;
-        let deliveries = self.send_after_switch(refresh);
-        Ok(Changed { profile, deliveries })
+        Ok(self.switched(profile, ProfileState::Enabled, refresh))
     }
 
     /// Disables a profile (§3.2.2).
@@ -185,8 +186,7 @@ impl<L: ApduLink, H: Http> Lpa<'_, L, H> {
         let profile = self.find(reference, Step::DisableProfile)?;
         let id = profile.id.clone();
         self.card_step(Step::DisableProfile, |card| card.disable_profile(id, refresh), |()| profile.facts())?;
-        let deliveries = self.send_after_switch(refresh);
-        Ok(Changed { profile, deliveries })
+        Ok(self.switched(profile, ProfileState::Disabled, refresh))
     }
 
     /// Deletes a profile (§3.2.3), which has to be disabled (eSIM LPA AN 1.1 §2.3.6), and tells its server.
@@ -199,7 +199,7 @@ impl<L: ApduLink, H: Http> Lpa<'_, L, H> {
         let id = profile.id.clone();
         self.card_step(Step::DeleteProfile, |card| card.delete_profile(&id), |()| profile.facts())?;
         let deliveries = self.send_notifications();
-        Ok(Changed { profile, deliveries })
+        Ok(Changed { profile, deliveries, pending: false })
     }
 
     /// Gives a profile a nickname (§3.2.4); an empty one takes it away.
@@ -261,21 +261,33 @@ impl<L: ApduLink, H: Http> Lpa<'_, L, H> {
     }
 
     /// Sends what waits on the card after a profile switch. A REFRESH resets the card, and the channel with it
-    /// (§3.2.1): then the channel is opened anew, as soon as the modem lets it.
-    fn send_after_switch(&mut self, refresh: bool) -> Outcome<Vec<Delivery>> {
-        if refresh && self.card.list_notification().is_err() {
-            let deadline = Instant::now() + REFRESH_PATIENCE;
-            while let Err(error) = self.card.link_mut().reopen() {
-                // A modem that has left the bus comes back as another device.
-                if matches!(error, LinkError::Gone) || Instant::now() >= deadline {
-                    let failure = Failure::of_link(Step::OpenCard, &error);
-                    self.report.failed(&failure);
-                    return Err(failure);
-                }
-                std::thread::sleep(Duration::from_millis(500));
-            }
+    /// (§3.2.1): then the channel is opened anew, as soon as the modem lets it. A modem that does not carry out the
+    /// REFRESH leaves the channel, and the profile as it was.
+    fn switched(&mut self, profile: FoundProfile, wanted: ProfileState, refresh: bool) -> Changed {
+        let is_reset = refresh && self.card.list_notification().is_err();
+        if is_reset && let Err(failure) = self.reopen() {
+            return Changed { profile, deliveries: Err(failure), pending: false };
         }
-        self.send_notifications()
+        let is_now = |list: Vec<ProfileInfo>| list.into_iter().find(|info| info.iccid == profile.iccid)?.state;
+        let pending = refresh
+            && !is_reset
+            && self.card.get_profiles_info().ok().and_then(is_now).is_some_and(|state| state != wanted);
+        let deliveries = self.send_notifications();
+        Changed { profile, deliveries, pending }
+    }
+
+    fn reopen(&mut self) -> Outcome<()> {
+        let deadline = Instant::now() + REFRESH_PATIENCE;
+        while let Err(error) = self.card.link_mut().reopen() {
+            // A modem that has left the bus comes back as another device.
+            if matches!(error, LinkError::Gone) || Instant::now() >= deadline {
+                let failure = Failure::of_link(Step::OpenCard, &error);
+                self.report.failed(&failure);
+                return Err(failure);
+            }
+            std::thread::sleep(Duration::from_millis(500));
+        }
+        Ok(())
     }
 }
 

@@ -274,8 +274,8 @@ fn transport(exec: &mut Exec<'_>, apdu: &[u8]) -> Result<Vec<u8>, Failure> {
         state.disabled_since_restart = true;
     }
     let Some((_, 0x6100..=0x61FF)) = split_status(&response).filter(|_| fetches) else { return Ok(response) };
-    // ISO 7816-4 §5.1: a command with data and one byte behind it has an Le.
-    if apdu.len() != usize::from(length) + 6 {
+    // ISO 7816-4 §5.1: a command of five bytes has an Le and nothing else, as does one with a byte behind its data.
+    if apdu.len() != 5 && apdu.len() != usize::from(length) + 6 {
         return Ok(vec![0x90, 0x00]);
     }
     let class = apdu.first().copied().unwrap_or(0) & !0x80;

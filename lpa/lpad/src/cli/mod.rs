@@ -6,7 +6,7 @@
 //! With `--json` standard output has one object per line. A step is `{"step":NAME,"ok":true}` with facts of its own,
 //! or `{"step":NAME,"ok":false,"message":TEXT}` with the keys of a failure; a failed step need not end the operation.
 //! The last line is the result: `{"outcome":"success"}` with `iccid`, `profiles`, `notifications` or what else the
-//! operation is about, or `{"outcome":"failure","step":NAME,"message":TEXT}` with whichever apply of
+//! operation is about (and `"pending":true` when a switch waits for a restart of the modem), or `{"outcome":"failure","step":NAME,"message":TEXT}` with whichever apply of
 //!
 //! - `curl`: libcurl's code, and `http`: the HTTP status;
 //! - `subject` and `reason`: the codes with which the server refused, as text (SGP.22 v2.5 §5.2.6);
@@ -28,7 +28,7 @@ use crate::es10::Card;
 use crate::failure::{Failure, Outcome, Step};
 use crate::http::{CurlHttp, HttpOptions, Trust};
 use crate::imei::Imei;
-use crate::link::{ApduLink, AtLink, CsimLink, LinkOptions, Tty};
+use crate::link::{ApduLink, AutoLink, CsimLink, LinkOptions, Tty};
 use crate::log::Log;
 use crate::lpa::Lpa;
 use crate::profiles::ProfileRef;
@@ -109,7 +109,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     pub ci: Vec<PathBuf>,
 
-    /// Reach the card by AT+CSIM instead of AT+CCHO and AT+CGLA
+    /// Reach the card by AT+CSIM. Otherwise it is AT+CCHO and AT+CGLA, and AT+CSIM where the modem does not have them
     #[arg(long)]
     pub csim: bool,
 
@@ -306,7 +306,7 @@ fn open_link(args: &Args, log: Log) -> Result<Box<dyn ApduLink>, crate::link::Li
     Ok(if args.csim {
         Box::new(CsimLink::open(tty, options, log)?)
     } else {
-        Box::new(AtLink::open(tty, options, log)?)
+        Box::new(AutoLink::open(tty, options, log)?)
     })
 }
 

@@ -123,10 +123,14 @@ fn success_facts(success: &Success) -> Details {
     let facts = Details::new();
     match success {
         Success::Installed(installed) => facts.with("iccid", installed.iccid.to_string()),
-        Success::Deleted(Changed { profile, .. })
-        | Success::Enabled(Changed { profile, .. })
-        | Success::Disabled(Changed { profile, .. })
-        | Success::Named(profile) => facts.with_some("iccid", profile.iccid.map(|iccid| iccid.to_string())),
+        Success::Enabled(Changed { profile, pending, .. }) | Success::Disabled(Changed { profile, pending, .. }) => {
+            facts
+                .with_some("iccid", profile.iccid.map(|iccid| iccid.to_string()))
+                .with_some("pending", pending.then_some(true))
+        }
+        Success::Deleted(Changed { profile, .. }) | Success::Named(profile) => {
+            facts.with_some("iccid", profile.iccid.map(|iccid| iccid.to_string()))
+        }
         Success::AddressSet => facts,
         Success::Info(info) => info_facts(info),
         Success::Profiles(list) => {
@@ -210,7 +214,14 @@ fn success_words(success: &Success) -> (String, String) {
         }
         Success::Enabled(changed) | Success::Disabled(changed) => {
             let verb = if matches!(success, Success::Enabled(_)) { "enabled" } else { "disabled" };
-            let _ = writeln!(out, "Profile is {verb}");
+            if changed.pending {
+                let _ = writeln!(out, "Profile will be {verb} when the modem restarts");
+                notes.push_str(
+                    "note: the modem has not carried out the card's REFRESH\nhint: restart it (AT+CFUN=1,1)\n",
+                );
+            } else {
+                let _ = writeln!(out, "Profile is {verb}");
+            }
             changed.left().into_iter().for_each(|failure| note_left(&mut notes, failure));
         }
         Success::Named(_) => out.push_str("Nickname is set\n"),
@@ -360,7 +371,7 @@ mod tests {
     fn deleted(failure: Option<Box<Failure>>) -> Outcome<Success> {
         let profile = FoundProfile { info: profile(), id: ProfileId::Iccid(iccid()), iccid: Some(iccid()) };
         let deliveries = Ok(vec![Delivery { notification: notification(), failure }]);
-        Ok(Success::Deleted(Changed { profile, deliveries }))
+        Ok(Success::Deleted(Changed { profile, deliveries, pending: false }))
     }
 
     fn failure() -> Box<Failure> {

@@ -19,7 +19,8 @@ pub(crate) const TERMINAL_CAPABILITY: [u8; 10] = [0x80, 0xAA, 0x00, 0x00, 0x05, 
 /// A session with the ISD-R.
 #[derive(Debug)]
 pub struct AtLink<P: Port> {
-    dialogue: Dialogue<P>,
+    /// `None` when it has been taken for another link.
+    dialogue: Option<Dialogue<P>>,
     options: LinkOptions,
     session: Option<String>,
 }
@@ -27,13 +28,26 @@ pub struct AtLink<P: Port> {
 impl<P: Port> AtLink<P> {
     /// Finds the modem and opens a session with the ISD-R.
     pub fn open(port: P, options: LinkOptions, log: Log) -> Result<Self, LinkError> {
-        let dialogue = Dialogue::begin(port, options.command_timeout, log)?;
-        let mut link = AtLink { dialogue, options, session: None };
+        let mut link = AtLink::over(Dialogue::begin(port, options.command_timeout, log)?, options);
         link.open_session()?;
         Ok(link)
     }
 
-    fn open_session(&mut self) -> Result<(), LinkError> {
+    /// A link without a session, on a dialogue that has begun.
+    pub(super) fn over(dialogue: Dialogue<P>, options: LinkOptions) -> Self {
+        AtLink { dialogue: Some(dialogue), options, session: None }
+    }
+
+    /// The dialogue, for another link.
+    pub(super) fn into_dialogue(mut self) -> Option<Dialogue<P>> {
+        self.dialogue.take()
+    }
+
+    fn dialogue(&mut self) -> Result<&mut Dialogue<P>, LinkError> {
+        self.dialogue.as_mut().ok_or(LinkError::Gone)
+    }
+
+    pub(super) fn open_session(&mut self) -> Result<(), LinkError> {
         let refused = match self.try_open() {
             Err(error @ LinkError::Refused { .. }) => error,
             other => return other,
@@ -44,7 +58,8 @@ impl<P: Port> AtLink<P> {
         let mut remedies = vec![capability];
         remedies.extend((1..=3).map(|session| format!("AT+CCHC={session}")));
         for remedy in remedies {
-            match self.dialogue.command(&remedy, self.options.command_timeout) {
+            let timeout = self.options.command_timeout;
+            match self.dialogue()?.command(&remedy, timeout) {
                 Ok(_) | Err(LinkError::Refused { .. }) => {}
                 Err(error) => return Err(error),
             }
@@ -54,7 +69,8 @@ impl<P: Port> AtLink<P> {
 
     fn try_open(&mut self) -> Result<(), LinkError> {
         let command = format!("AT+CCHO=\"{}\"", self.options.aid);
-        let lines = self.dialogue.command(&command, self.options.command_timeout)?;
+        let timeout = self.options.command_timeout;
+        let lines = self.dialogue()?.command(&command, timeout)?;
         let labelled = lines.iter().find_map(|line| line.strip_prefix("+CCHO:")).map(str::trim);
         // Fibocom answers the bare id on a line of its own; a URC has a sign in front.
         let bare = || lines.iter().map(String::as_str).find(|line| line.bytes().all(|byte| byte.is_ascii_hexdigit()));
@@ -78,7 +94,8 @@ impl<P: Port> ApduLink for AtLink<P> {
     fn transmit(&mut self, apdu: &[u8]) -> Result<Vec<u8>, LinkError> {
         let Some(session) = &self.session else { return Err(LinkError::Gone) };
         let command = format!("AT+CGLA={session},{},\"{}\"", apdu.len() * 2, to_hex(apdu));
-        let answer = self.dialogue.query(&command, "+CGLA:", self.options.apdu_timeout)?;
+        let timeout = self.options.apdu_timeout;
+        let answer = self.dialogue()?.query(&command, "+CGLA:", timeout)?;
         parse_apdu_answer(&answer).map_err(|problem| LinkError::Malformed {
             command: shorten(&command),
             answer: shorten(&answer),
@@ -88,7 +105,8 @@ impl<P: Port> ApduLink for AtLink<P> {
 
     fn reopen(&mut self) -> Result<(), LinkError> {
         if let Some(session) = self.session.take() {
-            match self.dialogue.command(&format!("AT+CCHC={session}"), self.options.command_timeout) {
+            let timeout = self.options.command_timeout;
+            match self.dialogue()?.command(&format!("AT+CCHC={session}"), timeout) {
                 // After a reset of the card the session is gone already.
                 Ok(_) | Err(LinkError::Refused { .. }) => {}
                 Err(error) => return Err(error),
@@ -98,16 +116,16 @@ impl<P: Port> ApduLink for AtLink<P> {
     }
 
     fn device_imei(&mut self) -> Option<Imei> {
-        self.dialogue.device_imei(self.options.command_timeout)
+        self.dialogue.as_mut()?.device_imei(self.options.command_timeout)
     }
 }
 
 impl<P: Port> Drop for AtLink<P> {
     fn drop(&mut self) {
-        if let Some(session) = self.session.take() {
+        if let (Some(session), Some(dialogue)) = (self.session.take(), &mut self.dialogue) {
             // After a silence nobody waits for another: the line is written, the answer is not awaited.
-            let wait = if self.dialogue.is_silent() { Duration::ZERO } else { Duration::from_secs(2) };
-            let _ = self.dialogue.command(&format!("AT+CCHC={session}"), wait.min(self.options.command_timeout));
+            let wait = if dialogue.is_silent() { Duration::ZERO } else { Duration::from_secs(2) };
+            let _ = dialogue.command(&format!("AT+CCHC={session}"), wait.min(self.options.command_timeout));
         }
     }
 }

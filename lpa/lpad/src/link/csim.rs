@@ -22,13 +22,17 @@ pub struct CsimLink<P: Port> {
 impl<P: Port> CsimLink<P> {
     /// Finds the modem, opens a logical channel and selects the ISD-R.
     pub fn open(port: P, options: LinkOptions, log: Log) -> Result<Self, LinkError> {
-        let dialogue = Dialogue::begin(port, options.command_timeout, log)?;
-        let mut link = CsimLink { dialogue, options, channel: None };
+        let mut link = CsimLink::over(Dialogue::begin(port, options.command_timeout, log)?, options);
         link.open_channel()?;
         Ok(link)
     }
 
-    fn open_channel(&mut self) -> Result<(), LinkError> {
+    /// A link without a channel, on a dialogue that has begun.
+    pub(super) fn over(dialogue: Dialogue<P>, options: LinkOptions) -> Self {
+        CsimLink { dialogue, options, channel: None }
+    }
+
+    pub(super) fn open_channel(&mut self) -> Result<(), LinkError> {
         match self.try_open() {
             Err(LinkError::NoChannel { .. }) => {
                 // Some cards hide the ISD-R until they know what the device can do; channels that a killed program

@@ -171,6 +171,16 @@ impl<P: Port> Dialogue<P> {
         lines.iter().find_map(|line| line.trim_matches('"').parse().ok())
     }
 
+    /// Whether the module's own LPA is enabled (eSIM LPA AN 1.1 §2.3.2); `None` where there is none.
+    pub fn own_lpa(&mut self, timeout: Duration) -> Option<bool> {
+        let state = self.query("AT+QESIM=\"lpa_enable\"", "+QESIM: \"lpa_enable\",", timeout).ok()?;
+        match state.as_str() {
+            "0" => Some(false),
+            "1" => Some(true),
+            _ => None,
+        }
+    }
+
     /// Whether the modem has fallen silent.
     pub fn is_silent(&self) -> bool {
         self.silent

@@ -1,7 +1,7 @@
 //! Links to the card: an [`ApduLink`] carries command APDUs to the ISD-R on a logical channel of its own.
 //!
 //! ```text
-//! es10 ──APDU──▶ ApduLink: AtLink (CCHO, CGLA, CCHC) or CsimLink (CSIM, MANAGE CHANNEL)
+//! es10 ──APDU──▶ ApduLink: AtLink (CCHO, CGLA, CCHC) or CsimLink (CSIM, MANAGE CHANNEL); AutoLink is the one that works
 //!                    │ command lines, answers
 //!                 Dialogue (echo, URCs, result codes, deadlines)
 //!                    │ bytes
@@ -18,11 +18,13 @@ use rsp::Aid;
 use crate::imei::Imei;
 
 pub mod at;
+pub mod auto;
 pub mod csim;
 pub mod dialogue;
 pub mod tty;
 
 pub use at::AtLink;
+pub use auto::AutoLink;
 pub use csim::CsimLink;
 pub use dialogue::{Dialogue, Port};
 pub use tty::Tty;
@@ -126,6 +128,22 @@ pub enum LinkError {
         /// The result code as it came.
         answer: String,
     },
+    /// The card would open its ISD-R, and the modem does not let the host: it has an LPA of its own.
+    #[error("the modem answered {answer} to AT+CCHO: it keeps the ISD-R from the host (its own LPA is {})", if *.own_lpa { "enabled" } else { "disabled" })]
+    Kept {
+        /// The result code as it came.
+        answer: String,
+        /// Whether the module's LPA is enabled.
+        own_lpa: bool,
+    },
+    /// The modem refuses each way to the card.
+    #[error("the modem lets no host at the card: it answered {ccho} to AT+CCHO and {csim} to AT+CSIM")]
+    NoWay {
+        /// The result code of the one as it came.
+        ccho: String,
+        /// The result code of the other.
+        csim: String,
+    },
     /// An answer that cannot be understood.
     #[error("cannot understand the answer {answer:?} to {command}: {problem}")]
     Malformed {
@@ -182,6 +200,20 @@ impl LinkError {
                 Some("if the card only needs longer, give more time with --timeout; otherwise restart the modem")
             }
             LinkError::Silent => Some("check that this is the AT port of the modem and that no other program holds it"),
+            LinkError::Kept { own_lpa: true, .. } => Some(
+                "restart the modem (AT+CFUN=1,1) and try again: some need that after a profile was disabled; if it stays \
+                 so, switch its own LPA off (AT+QESIM=\"lpa_enable\",0), restart it once more and try again. --csim goes \
+                 another way",
+            ),
+            LinkError::Kept { own_lpa: false, .. } => Some(
+                "if its own LPA was switched off just now, restart the modem (AT+CFUN=1,1) and try again; otherwise \
+                 switch it on (AT+QESIM=\"lpa_enable\",1): some let the host at the ISD-R only then. --csim goes another \
+                 way",
+            ),
+            LinkError::NoWay { .. } => Some(
+                "some modems (Sierra EM7455) leave a card alone that has no profile yet: put it into another modem or a \
+                 reader to install the first one. Otherwise check that the card is in place, and restart the modem",
+            ),
             LinkError::Refused { command, .. } if command.starts_with("AT+CCHO") => Some(
                 "check that the card is an eUICC; on a module with an LPA of its own, AT+QESIM=\"lpa_enable\" decides \
                  whether the host may open the ISD-R (1 on most firmware, 0 on some, then one reset); try --csim, or \

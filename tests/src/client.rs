@@ -121,6 +121,11 @@ impl Client {
         self.child.stdin.take()
     }
 
+    /// Its process, until it has been waited for.
+    pub fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
     /// What it has printed so far.
     pub fn text(&self) -> String {
         self.printed.from(0).0.join("\n")

@@ -159,7 +159,7 @@ mod tests {
             error.to_string(),
             "the modem lets no host at the card: it answered ERROR to AT+CCHO and ERROR to AT+CSIM"
         );
-        assert!(error.hint().unwrap().contains("no profile yet"));
+        assert!(error.hint().unwrap().contains("no enabled profile"));
         assert_eq!(script.left(), 0);
     }
 

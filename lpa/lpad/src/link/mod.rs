@@ -211,8 +211,8 @@ impl LinkError {
                  way",
             ),
             LinkError::NoWay { .. } => Some(
-                "some modems (Sierra EM7455) leave a card alone that has no profile yet: put it into another modem or a \
-                 reader to install the first one. Otherwise check that the card is in place, and restart the modem",
+                "some modems (Sierra EM7455) leave a card alone that has no enabled profile: put it into another modem \
+                 or a reader for that. Otherwise check that the card is in place, and restart the modem",
             ),
             LinkError::Refused { command, .. } if command.starts_with("AT+CCHO") => Some(
                 "check that the card is an eUICC; on a module with an LPA of its own, AT+QESIM=\"lpa_enable\" decides \

@@ -255,6 +255,10 @@ async fn serve(args: &SmdpArgs, config: Config, pki: &Pki) -> Result<u8, Abort> 
     let orders = server.orders().len();
     let server = Server::start(listener, Arc::new(Mutex::new(server)), &tls, options).map_err(lab)?;
     let smds = config.smds.as_ref().map(|file| start_smds(file, pki, args.curve, client, now)).transpose()?;
+    // The SM-DS keeps its events in memory: what waits is announced to it again.
+    if found {
+        server.change(|smdp, _| smdp.announce_again()).await.map_err(lab)?;
+    }
 
     let manage = TcpListener::bind(args.manage)
         .map_err(|error| Abort::usage(format!("cannot listen on {}: {error}", args.manage)))?;

@@ -58,6 +58,11 @@ macro_rules! statuses {
                 }
             }
 
+            /// Whether a refusal is this one.
+            pub fn is(self, status: &StatusError) -> bool {
+                self.codes() == (status.subject.as_ref(), status.reason.as_ref())
+            }
+
             /// The refusal with a message of its own.
             pub fn with(self, message: impl Into<String>) -> StatusError {
                 let (subject, reason) = self.codes();

@@ -116,9 +116,7 @@ fn write(w: Writer, answer: &Answer) -> Writer {
 
 /// The number of a refusal (SGP.22 annex H: the error of each response). What has none is `undefinedError`.
 fn error_code(function: Function, events: bool, status: &StatusError) -> u32 {
-    let is = |statuses: &[Status]| {
-        statuses.iter().any(|known| known.codes() == (status.subject.as_ref(), status.reason.as_ref()))
-    };
+    let is = |statuses: &[Status]| statuses.iter().any(|known| known.is(status));
     const UNDEFINED: u32 = 127;
     use Status as S;
     let table: &[(&[Status], u32)] = match function {

@@ -148,6 +148,10 @@ impl Front {
 
     /// ES12 registerEvent at an SM-DS (SGP.22 §5.9.1).
     async fn register_at_smds(&self, event: &Registration) -> Result<(), StatusError> {
+        self.register_event_at(event).await.map_err(smds_status)
+    }
+
+    async fn register_event_at(&self, event: &Registration) -> Result<(), CallError> {
         let body = json!({
             "header": self.options.client.header(self.next_call()),
             "eid": event.eid.to_string(),
@@ -155,7 +159,8 @@ impl Front {
             "eventId": event.event_id,
             "forwardingIndicator": true,
         });
-        self.call_smds(&event.smds, &format!("{ES12}registerEvent"), &body).await
+        let client: &ClientOptions = &self.options.client;
+        client.call(&event.smds, &format!("{ES12}registerEvent"), &body, (self.options.clock)()).await.map(|_| ())
     }
 
     pub(super) async fn delete_at_smds(&self, smds: &str, eid: Eid, event_id: &str) -> Result<(), StatusError> {
@@ -169,12 +174,7 @@ impl Front {
 
     async fn call_smds(&self, smds: &str, path: &str, body: &Value) -> Result<(), StatusError> {
         let client: &ClientOptions = &self.options.client;
-        match client.call(smds, path, body, (self.options.clock)()).await {
-            Ok(_) => Ok(()),
-            // SGP.22 §5.3.2: not reached and refused are told apart.
-            Err(error @ CallError::Unreachable(_)) => Err(Status::SmdsInaccessible.with(error.to_string())),
-            Err(error @ CallError::Refused(_)) => Err(Status::SmdsFailed.with(error.to_string())),
-        }
+        client.call(smds, path, body, (self.options.clock)()).await.map(|_| ()).map_err(smds_status)
     }
 
     /// ES12 and ES15 registerEvent, as the SM-DS.
@@ -244,6 +244,15 @@ impl Front {
                     self.options.observer.undelivered(&format!("deleteEvent {event_id:?} at {smds}: {status}"));
                 }
             }
+            Outgoing::RegisterEvent(event) => match self.register_event_at(&event).await {
+                Ok(()) => {}
+                // It has not forgotten.
+                Err(CallError::Refused(status)) if Status::EventExists.is(&status) => {}
+                Err(error) => {
+                    let Registration { smds, event_id, .. } = event;
+                    self.options.observer.undelivered(&format!("registerEvent {event_id:?} at {smds}: {error}"));
+                }
+            },
             Outgoing::Progress(progress) => {
                 let Some(address) = &self.options.operator else { return };
                 let body = progress_body(&progress, self.options.client.header(self.next_call()));
@@ -254,6 +263,14 @@ impl Front {
                 }
             }
         }
+    }
+}
+
+/// SGP.22 §5.3.2: an SM-DS that is not reached and one that refuses are told apart.
+fn smds_status(error: CallError) -> StatusError {
+    match error {
+        CallError::Unreachable(_) => Status::SmdsInaccessible.with(error.to_string()),
+        CallError::Refused(_) => Status::SmdsFailed.with(error.to_string()),
     }
 }
 

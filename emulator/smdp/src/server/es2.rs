@@ -238,7 +238,7 @@ impl Smdp {
         })
     }
 
-    fn registration(
+    pub(super) fn registration(
         &self,
         release: bool,
         smds: Option<&str>,

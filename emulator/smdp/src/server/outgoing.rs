@@ -2,8 +2,9 @@
 
 use rsp::{Eid, Iccid};
 
+use super::es2::Registration;
 use super::{MAX_REMEMBERED, Smdp};
-use crate::order::OrderId;
+use crate::order::{Order, OrderId, OrderState};
 use crate::status::StatusError;
 
 /// A point of a download that an operator is told of (SGP.22 §5.3.5, `notificationPointId`).
@@ -43,6 +44,8 @@ pub struct Progress {
 pub enum Outgoing {
     /// ES2+ handleDownloadProgressInfo, to the operator.
     Progress(Box<Progress>),
+    /// ES12 registerEvent, to an SM-DS that may have the event already.
+    RegisterEvent(Registration),
     /// ES12 deleteEvent, to an SM-DS.
     DeleteEvent {
         /// Its address.
@@ -58,6 +61,18 @@ impl Smdp {
     /// What is to be sent, since it was last asked.
     pub fn drain_outgoing(&mut self) -> Vec<Outgoing> {
         self.outgoing.drain(..).collect()
+    }
+
+    /// Announces the orders that wait for a card once more, each at the SM-DS where it was announced: for a server
+    /// that begins with the orders of an earlier one, and an SM-DS that may have forgotten since.
+    pub fn announce_again(&mut self) {
+        let waits = |order: &&Order| matches!(order.state(), OrderState::Released | OrderState::Downloaded);
+        let announced = |order: &Order| {
+            let spec = order.spec();
+            self.registration(true, spec.smds.as_deref(), spec.eid, &spec.matching_id)
+        };
+        let events: Vec<_> = self.orders.all().iter().filter(waits).filter_map(announced).collect();
+        events.into_iter().for_each(|event| self.send(Outgoing::RegisterEvent(event)));
     }
 
     pub(super) fn send(&mut self, outgoing: Outgoing) {

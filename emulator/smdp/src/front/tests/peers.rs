@@ -334,6 +334,35 @@ fn events_go_by_the_alternative_sm_ds_to_the_root() {
     drop(alternative.runtime);
 }
 
+#[test]
+fn what_waits_is_announced_again() {
+    let asked = Arc::new(Notebook::default());
+    let ds = Ds::start(None, |options| options.observer = asked.clone());
+    let lab = ordering_lab(|options| options.client = client_options());
+    for (number, id, state) in [
+        (100, "WAITS", OrderState::Released),
+        (101, "DONE", OrderState::Installed),
+        (102, "LATER", OrderState::Confirmed),
+    ] {
+        let profile = Profile::build(&template().numbered(number)).unwrap();
+        let smds = Some(ds.address.clone());
+        let order = OrderSpec { eid: Some(eid()), smds, state, ..OrderSpec::new(id, profile) };
+        lab.server().smdp().lock().unwrap().add_order(order, NOW).unwrap();
+    }
+    // However often: an SM-DS that has not forgotten keeps it once.
+    for _ in 0..2 {
+        lab.runtime.block_on(lab.server().change(|smdp, _| smdp.announce_again())).unwrap();
+    }
+    let began = Instant::now();
+    while asked.lines.lock().unwrap().len() < 2 {
+        assert!(began.elapsed() < Duration::from_secs(10), "nothing is announced");
+        std::thread::yield_now();
+    }
+    assert_eq!(asked.take(), ["unknown 200", "unknown 200 8.9.5/3.3"]);
+    let ids: Vec<String> = ds.events().into_iter().map(|entry| entry.event_id).collect();
+    assert_eq!(ids, ["WAITS"]);
+}
+
 /// Takes what is posted to it, and says that it was taken.
 fn operator() -> (String, std::sync::mpsc::Receiver<Value>, std::thread::JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

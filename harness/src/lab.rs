@@ -35,7 +35,7 @@ use crate::fault::card::{CardFault, CardFaults, FaultyCard, Inside};
 use crate::fault::cut::CuttableStore;
 use crate::fault::line::{FaultyLine, LineFault};
 use crate::fault::socket::DeadAddress;
-use crate::fault::{Deed, Deeds, Trigger};
+use crate::fault::{Deeds, Trigger};
 pub use crate::scenario::ast::CardCertificate;
 use crate::scenario::ast::{Template, Variable};
 use crate::tidy::Nest;
@@ -380,8 +380,8 @@ impl LabBuilder {
         };
         let dead = match self.dead {
             None => None,
-            Some(Dead::Refusing) => Some(DeadAddress::refusing()),
-            Some(Dead::BlackHole) => Some(DeadAddress::black_hole()),
+            Some(Dead::Refusing) => Some(DeadAddress::refusing(listening)),
+            Some(Dead::BlackHole) => Some(DeadAddress::black_hole(listening)),
         };
         let dead = dead.transpose().map_err(io("an address where nobody is"))?;
         let address = match &dead {
@@ -456,7 +456,8 @@ impl LabBuilder {
         }
         let card = Arc::new(Mutex::new(card));
         let card_time = Arc::new(AtomicU64::new(0));
-        let (deeds, asked) = tokio::sync::mpsc::unbounded_channel();
+        let deeds = Deeds::default();
+        let (unplugging, asked) = tokio::sync::mpsc::unbounded_channel();
         let slot = Slot {
             card: card.clone(),
             time: card_time.clone(),
@@ -480,9 +481,9 @@ impl LabBuilder {
         let model_name = model.identity.model.clone();
         let comes_and_goes =
             self.come_and_go || self.line_faults.iter().any(|(fault, _)| matches!(fault, LineFault::Gone(_)));
-        let line: Option<Box<dyn modem::Line>> = match self.line_faults.is_empty() {
+        let line: Option<Box<dyn modem::Line>> = match self.line_faults.is_empty() && !slot.is_faulty {
             true => None,
-            false => Some(Box::new(FaultyLine::new(self.line_faults, self.timeline.clone(), deeds))),
+            false => Some(Box::new(FaultyLine::new(self.line_faults, self.timeline.clone(), deeds, unplugging))),
         };
         let inserted = self.card_is_in.then(|| slot.card());
         let modem = Modem::in_network(model, inserted, self.network, Some(Box::new(watch)));
@@ -507,8 +508,8 @@ impl LabBuilder {
             true => link_all(&modem.current_ttys(), folder.path()).map_err(io("links to the terminals"))?,
             false => Vec::new(),
         };
-        let deeds =
-            tokio::spawn(do_deeds(asked, Arc::downgrade(&modem), folder.path().to_owned(), self.timeline.clone()));
+        let unplugger =
+            tokio::spawn(unplug(asked, Arc::downgrade(&modem), folder.path().to_owned(), self.timeline.clone()));
         Ok(Lab {
             modem,
             links,
@@ -524,7 +525,7 @@ impl LabBuilder {
             clock,
             clock_offset: offset,
             slot,
-            deeds,
+            unplugger,
             _dead: dead,
             pki,
             _folder: folder,
@@ -755,30 +756,24 @@ fn es10(card: &mut Euicc, request: &[u8], now: i64) -> Option<Vec<u8>> {
     }
 }
 
-/// Does what the faults ask for, from outside of the modem, until the lab goes down.
-async fn do_deeds(
-    mut asked: tokio::sync::mpsc::UnboundedReceiver<Deed>,
+/// Takes the terminals away and brings them back when a fault asks for it, until the lab goes down.
+async fn unplug(
+    mut asked: tokio::sync::mpsc::UnboundedReceiver<Duration>,
     modem: Weak<RunningModem>,
     folder: PathBuf,
     timeline: Timeline,
 ) {
-    while let Some(deed) = asked.recv().await {
+    let none = std::iter::empty::<(&str, String)>;
+    while let Some(time) = asked.recv().await {
         let Some(modem) = modem.upgrade() else { return };
-        match deed {
-            Deed::RemoveCard => modem.apply(|modem| modem.set_card(None)),
-            Deed::ResetModem => modem.apply(Modem::reset),
-            Deed::Unplug(time) => {
-                modem.unplug();
-                let _ = unlink_all(&folder);
-                let none = std::iter::empty::<(&str, String)>;
-                timeline.note(Role::Modem, "terminals gone", none());
-                tokio::time::sleep(time).await;
-                // Without a terminal there is nothing to come back to: whoever waits for it runs into its own deadline.
-                if modem.plug_in().is_ok() {
-                    let _ = link_all(&modem.current_ttys(), &folder);
-                    timeline.note(Role::Modem, "terminals back", none());
-                }
-            }
+        modem.unplug();
+        let _ = unlink_all(&folder);
+        timeline.note(Role::Modem, "terminals gone", none());
+        tokio::time::sleep(time).await;
+        // Without a terminal there is nothing to come back to: whoever waits for it runs into its own deadline.
+        if modem.plug_in().is_ok() {
+            let _ = link_all(&modem.current_ttys(), &folder);
+            timeline.note(Role::Modem, "terminals back", none());
         }
     }
 }
@@ -822,7 +817,7 @@ pub struct Lab {
     clock: Clock,
     clock_offset: Arc<AtomicI64>,
     slot: Slot,
-    deeds: tokio::task::JoinHandle<()>,
+    unplugger: tokio::task::JoinHandle<()>,
     _dead: Option<DeadAddress>,
     pki: Pki,
     _folder: tempfile::TempDir,
@@ -1099,7 +1094,7 @@ impl Drop for Lab {
     /// Closes the card's store before anything else can ask for it: the modem's tasks, which share the card, end a
     /// moment later. Whatever they still send goes to a card that keeps nothing.
     fn drop(&mut self) {
-        self.deeds.abort();
+        self.unplugger.abort();
         let blank = Euicc::new(CardConfig::new(self.eid, Vec::new()), Box::new(SystemRandom));
         drop(std::mem::replace(&mut *self.card(), blank));
     }

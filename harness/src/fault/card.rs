@@ -106,8 +106,7 @@ impl<C: modem::Card, I: Inside> FaultyCard<C, I> {
 
     fn dies(&mut self, deed: Deed) -> Vec<u8> {
         self.is_dead = true;
-        // The lab may be going down already; then nobody is there to be told.
-        let _ = self.deeds.send(deed);
+        self.deeds.ask(deed);
         Vec::new()
     }
 }
@@ -189,15 +188,15 @@ mod tests {
         let second = || Trigger { nth: 2, count: Some(1), ..Trigger::default() };
         let run = |fault| {
             let (recorder, switch, timeline) = (Recorder::default(), Switch::default(), Timeline::new());
-            let (deeds, mut asked) = tokio::sync::mpsc::unbounded_channel();
+            let deeds = Deeds::default();
             let faults = CardFaults::new(vec![(fault, second())]);
-            let mut card = FaultyCard::new(recorder.clone(), switch.clone(), faults, timeline.clone(), deeds);
+            let mut card = FaultyCard::new(recorder.clone(), switch.clone(), faults, timeline.clone(), deeds.clone());
             let answers: Vec<String> = (0..3).map(|_| rsp::ids::to_hex(&card.transmit(&APDU))).collect();
             card.reset();
             let after = rsp::ids::to_hex(&card.transmit(&APDU));
             let told = timeline.snapshot().iter().map(|event| event.kind.to_string()).collect::<Vec<_>>().join("|");
             let heard = recorder.0.lock().unwrap().len();
-            (answers.join(","), after, heard, asked.try_recv().ok(), told, switch.0.lock().unwrap().0)
+            (answers.join(","), after, heard, deeds.take().pop(), told, switch.0.lock().unwrap().0)
         };
         let ok = "9000".to_owned();
         let told = |text: &str| format!("FAULT card: {text}");
@@ -219,12 +218,13 @@ mod tests {
     #[test]
     fn a_card_without_power_is_silent_until_it_is_reset() {
         let (switch, timeline) = (Switch::default(), Timeline::new());
-        let (deeds, mut asked) = tokio::sync::mpsc::unbounded_channel();
-        let mut card = FaultyCard::new(Recorder::default(), switch.clone(), CardFaults::default(), timeline, deeds);
+        let deeds = Deeds::default();
+        let mut card =
+            FaultyCard::new(Recorder::default(), switch.clone(), CardFaults::default(), timeline, deeds.clone());
         assert_eq!(card.transmit(&APDU), [0x90, 0x00]);
         switch.0.lock().unwrap().1 = true;
         assert_eq!((card.transmit(&APDU), card.transmit(&APDU)), (vec![], vec![]));
-        assert_eq!((asked.try_recv().ok(), asked.try_recv().ok()), (Some(Deed::ResetModem), None));
+        assert_eq!(deeds.take(), [Deed::ResetModem]);
         card.reset();
         assert_eq!(card.transmit(&APDU), [0x90, 0x00]);
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use modem::{Modem, Output, Write, WriteKind};
 
-use super::{Armed, CardFunction, Deed, Deeds, Occasion, Trigger};
+use super::{Armed, CardFunction, Deed, Deeds, Occasion, Trigger, Unplug};
 use crate::scenario::ast::Word;
 use crate::timeline::Timeline;
 
@@ -120,6 +120,7 @@ pub struct FaultyLine {
     faults: Vec<Armed<LineFault>>,
     timeline: Timeline,
     deeds: Deeds,
+    unplug: Unplug,
     start: Option<Duration>,
     bytes: u64,
     ports: Vec<PortState>,
@@ -138,10 +139,10 @@ struct PortState {
 }
 
 impl FaultyLine {
-    /// Puts these faults on a line.
-    pub fn new(faults: Vec<(LineFault, Trigger)>, timeline: Timeline, deeds: Deeds) -> Self {
+    /// Puts these faults on a line. What the card's faults ask for by `deeds` is done here.
+    pub fn new(faults: Vec<(LineFault, Trigger)>, timeline: Timeline, deeds: Deeds, unplug: Unplug) -> Self {
         let faults = faults.into_iter().map(|(fault, trigger)| Armed::new(fault, trigger)).collect();
-        FaultyLine { faults, timeline, deeds, start: None, bytes: 0, ports: Vec::new() }
+        FaultyLine { faults, timeline, deeds, unplug, start: None, bytes: 0, ports: Vec::new() }
     }
 
     fn port(&mut self, port: usize) -> &mut PortState {
@@ -182,13 +183,26 @@ impl FaultyLine {
             Some(LineFault::Deaf) => {}
             Some(LineFault::Error) => output.writes.push(say(instead("ERROR"))),
             Some(LineFault::CmeError(code)) => output.writes.push(say(instead(&format!("+CME ERROR: {code}")))),
-            Some(LineFault::Gone(time)) => drop(self.deeds.send(Deed::Unplug(time))),
-            Some(LineFault::Reset) => drop(self.deeds.send(Deed::ResetModem)),
+            // The lab may be going down already; then nobody is there to do it.
+            Some(LineFault::Gone(time)) => drop(self.unplug.send(time)),
+            Some(LineFault::Reset) => output.writes.extend(modem.reset().writes),
             other => {
                 state.awaited = other;
                 let said = modem.receive_at(port, bytes, now);
                 self.pass(said, now, output);
             }
+        }
+        self.do_deeds(modem, output);
+    }
+
+    /// Does what the faults of the card have asked for.
+    fn do_deeds(&mut self, modem: &mut Modem, output: &mut Output) {
+        for deed in self.deeds.take() {
+            let said = match deed {
+                Deed::RemoveCard => modem.set_card(None),
+                Deed::ResetModem => modem.reset(),
+            };
+            output.writes.extend(said.writes);
         }
     }
 
@@ -252,6 +266,7 @@ impl modem::Line for FaultyLine {
         }
         let said = modem.tick(now);
         self.pass(said, now, &mut output);
+        self.do_deeds(modem, &mut output);
         output
     }
 
@@ -304,12 +319,12 @@ mod tests {
 
     use super::*;
 
-    /// What a host gets for `AT+CGSN`, twice, with a fault at the first; what was asked for; what was told.
-    fn heard(fault: LineFault) -> (String, String, Option<Deed>, String) {
+    /// What a host gets for `AT+CGMM`, twice, with a fault at the first; whether the terminal is to go; what was told.
+    fn heard(fault: LineFault) -> (String, String, Option<Duration>, String) {
         let timeline = Timeline::new();
-        let (deeds, mut asked) = tokio::sync::mpsc::unbounded_channel();
+        let (unplug, mut asked) = tokio::sync::mpsc::unbounded_channel();
         let trigger = Trigger { count: Some(1), ..Trigger::default() };
-        let mut line = FaultyLine::new(vec![(fault, trigger)], timeline.clone(), deeds);
+        let mut line = FaultyLine::new(vec![(fault, trigger)], timeline.clone(), Deeds::default(), unplug);
         let card = NoCard;
         let mut modem = Modem::new(Model::named("RM500Q-GL").unwrap(), Box::new(card));
         let now = Duration::from_secs(1);
@@ -364,7 +379,8 @@ mod tests {
         assert!(first.starts_with("AT+CGMM_\0\u{FFFD}") && first.ends_with("|RM500Q-GL||OK|"), "{first:?}");
         assert_eq!(second, RIGHT);
         let gone = Duration::from_millis(5);
-        assert_eq!(heard(LineFault::Gone(gone)).2, Some(Deed::Unplug(gone)));
-        assert_eq!(heard(LineFault::Reset).2, Some(Deed::ResetModem));
+        assert_eq!(heard(LineFault::Gone(gone)).2, Some(gone));
+        let (first, _, _, _) = heard(LineFault::Reset);
+        assert!(!first.contains("OK"), "{first:?}");
     }
 }

@@ -6,15 +6,16 @@
 //! ```
 //!
 //! Each is a wrapper around a link: what is on either side knows nothing of it. A fault is an action and a
-//! [`Trigger`]; [`Armed`] counts the occasions. Every fault that fires is written into the timeline. What a wrapper
-//! cannot do by itself, as it is called from inside of what would have to be changed (taking the card out, restarting
-//! the modem), it asks the lab for by a [`Deed`].
+//! [`Trigger`]; [`Armed`] counts the occasions. Every fault that fires is written into the timeline. What the wrapper
+//! around the card cannot do by itself, as it is called from inside of the modem (taking the card out, restarting the
+//! modem), it asks the one on the line for by a [`Deed`], which does it as soon as the command has been answered.
 
 pub mod card;
 pub mod cut;
 pub mod line;
 pub mod socket;
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::scenario::ast::{Pattern, Word};
@@ -87,19 +88,33 @@ impl<A> Armed<A> {
     }
 }
 
-/// What a wrapper asks the lab to do, as it cannot itself.
+/// What the wrapper of the card asks for, as it cannot do it itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deed {
     /// Take the card out of the modem.
     RemoveCard,
     /// Restart the modem.
     ResetModem,
-    /// Have the terminal go away, and come back after this time.
-    Unplug(Duration),
 }
 
-/// How a wrapper asks for a deed.
-pub type Deeds = tokio::sync::mpsc::UnboundedSender<Deed>;
+/// What has been asked for and not been done yet. A clone is another handle on the same list.
+#[derive(Debug, Clone, Default)]
+pub struct Deeds(Arc<Mutex<Vec<Deed>>>);
+
+impl Deeds {
+    /// Asks for a deed.
+    pub fn ask(&self, deed: Deed) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(deed);
+    }
+
+    /// Takes what has been asked for.
+    pub fn take(&self) -> Vec<Deed> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// How the terminals are taken away, for so long: the lab does it, as the line goes with them.
+pub type Unplug = tokio::sync::mpsc::UnboundedSender<Duration>;
 
 /// A function of ES10, or another command that a download consists of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -15,9 +15,10 @@ pub struct DeadAddress {
 }
 
 impl DeadAddress {
-    /// One where nobody listens: a connection is refused at once.
-    pub fn refusing() -> io::Result<Self> {
-        let (socket, address) = bound()?;
+    /// One where nobody listens: a connection is refused at once. It is beside `neighbour`, at the next port, when that
+    /// is free.
+    pub fn refusing(neighbour: SocketAddr) -> io::Result<Self> {
+        let (socket, address) = bound(neighbour)?;
         Ok(DeadAddress { address: SocketAddr::V4(address), _held: vec![socket] })
     }
 
@@ -25,8 +26,8 @@ impl DeadAddress {
     ///
     /// Its queue of connections that wait to be accepted is full: Linux drops what comes then (listen(2), and
     /// tcp_abort_on_overflow in tcp(7), which is off).
-    pub fn black_hole() -> io::Result<Self> {
-        let (socket, address) = bound()?;
+    pub fn black_hole(neighbour: SocketAddr) -> io::Result<Self> {
+        let (socket, address) = bound(neighbour)?;
         listen(&socket, 0)?;
         let mut held = vec![socket];
         // A queue of length 0 has room for one. More are begun, without waiting, in case it has for more.
@@ -47,10 +48,18 @@ impl DeadAddress {
     }
 }
 
-/// A socket that is bound to a free port of loopback, and does not listen.
-fn bound() -> io::Result<(OwnedFd, SocketAddrV4)> {
+/// A socket that is bound to a port of loopback, and does not listen.
+fn bound(neighbour: SocketAddr) -> io::Result<(OwnedFd, SocketAddrV4)> {
     let socket = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
-    bind(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0))?;
+    let next = match neighbour {
+        SocketAddr::V4(neighbour) if neighbour.ip().is_loopback() => {
+            bind(&socket, &SocketAddrV4::new(*neighbour.ip(), neighbour.port().wrapping_add(1))).is_ok()
+        }
+        _ => false,
+    };
+    if !next {
+        bind(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0))?;
+    }
     let address: SocketAddrAny = getsockname(&socket)?;
     let address = SocketAddrV4::try_from(address).map_err(io::Error::from)?;
     Ok((socket, address))
@@ -63,9 +72,13 @@ mod tests {
 
     use super::*;
 
+    const NEIGHBOUR: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(127, 31, 7, 9)), 21_000);
+
     #[test]
     fn a_refusing_address_refuses() {
-        let dead = DeadAddress::refusing().unwrap();
+        let dead = DeadAddress::refusing(NEIGHBOUR).unwrap();
+        // What is asked for beside it is taken.
+        assert_ne!(DeadAddress::refusing(NEIGHBOUR).unwrap().address(), dead.address());
         let error = TcpStream::connect(dead.address()).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
         // Nobody else can have it meanwhile.
@@ -74,7 +87,7 @@ mod tests {
 
     #[test]
     fn a_black_hole_answers_nothing() {
-        let dead = DeadAddress::black_hole().unwrap();
+        let dead = DeadAddress::black_hole(NEIGHBOUR).unwrap();
         let error = TcpStream::connect_timeout(&dead.address(), Duration::from_millis(50)).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }

@@ -92,6 +92,9 @@ impl LineReader {
     }
 }
 
+/// How long an answer may be under way that belongs to an earlier command.
+const STRAY_ANSWER: Duration = Duration::from_millis(100);
+
 /// A modem on a port.
 #[derive(Debug)]
 pub struct Dialogue<P> {
@@ -130,8 +133,25 @@ impl<P: Port> Dialogue<P> {
                 Line::Ok => return Ok(()),
                 // V.250 §6.2.6: with ATV0 in force the result code of this very line may still be a digit.
                 Line::Text(text) if text == "0" => return Ok(()),
-                Line::Failed(_) => return self.command("AT", timeout).map(|_| ()),
+                Line::Failed(_) => return self.after_failure(deadline, timeout),
                 Line::Text(_) => {}
+            }
+        }
+    }
+
+    /// The first line was answered by an error. It may be the answer to what an earlier program has sent last: then
+    /// that to the line itself still follows, and would be taken for the one to the next command.
+    fn after_failure(&mut self, deadline: Instant, timeout: Duration) -> Result<(), LinkError> {
+        let soon = deadline.min(Instant::now() + STRAY_ANSWER);
+        loop {
+            match self.next_line("ATE0Q0V1", soon, timeout) {
+                Ok(Line::Ok) => return Ok(()),
+                Ok(_) => {}
+                Err(LinkError::Timeout { .. }) => {
+                    self.silent = false;
+                    return self.command("AT", timeout).map(|_| ());
+                }
+                Err(error) => return Err(error),
             }
         }
     }

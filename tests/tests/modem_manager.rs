@@ -6,8 +6,9 @@ use std::path::Path;
 
 use e2e::client::Client;
 use e2e::modem_manager::ModemManager;
-use e2e::{profile, two_profiles};
+use e2e::{dialogue, profile, two_profiles};
 use esimlab::lab::Lab;
+use modem::network::{Change, Connectivity, NetworkSpec, Technology};
 use smdp::OrderSpec;
 
 /// The RM500Q's number on the USB.
@@ -140,5 +141,66 @@ async fn a_blank_card_is_a_missing_sim_until_it_has_a_profile() {
     enable(&manager).await;
     let sim = manager.value(&["--modem=any"], "modem.generic.sim").await;
     assert_eq!(manager.value(&["--sim", &sim], "sim.properties.iccid").await, "8999901000000000013");
+    manager.stop().await;
+}
+
+/// A home network and one to roam in.
+const NETWORK: &str = r#"
+[[operator]]
+home = true
+coverage = { lte = -85 }
+
+[[operator]]
+plmn = "26201"
+name = "Visited Network"
+coverage = { lte = -95 }
+"#;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_data_session_and_changes_of_registration() {
+    let lab = two_profiles().network(NetworkSpec::from_toml(NETWORK).unwrap()).start().unwrap();
+    let Some(mut manager) = start(&lab).await else { return };
+    enable(&manager).await;
+    let modem = ["--modem=any"];
+
+    // By ATD*99 on the first port; what follows on it would be PPP, which is pppd's.
+    manager.mmcli(&["--modem=any", "--simple-connect=apn=internet"]).await;
+    assert_eq!(manager.value(&modem, "modem.generic.state").await, "connected");
+    let bearer = manager.value(&modem, "modem.generic.bearers.value[1]").await;
+    for (key, value) in [
+        ("bearer.status.connected", "yes"),
+        ("bearer.status.interface", "ttyUSB2"),
+        ("bearer.properties.apn", "internet"),
+        ("bearer.ipv4-config.method", "ppp"),
+    ] {
+        assert_eq!(manager.value(&["--bearer", &bearer], key).await, value, "{key}");
+    }
+    let device = lab.console().device();
+    assert_eq!(device.state, Connectivity::Online);
+    assert_eq!(device.sessions.iter().map(|session| session.apn.as_str()).collect::<Vec<_>>(), ["internet"]);
+    // Meanwhile the second port is there for everything else.
+    assert_eq!(manager.value(&modem, "modem.3gpp.registration-state").await, "home");
+    manager.mmcli(&["--modem=any", "--simple-disconnect"]).await;
+    assert_eq!(manager.value(&modem, "modem.generic.state").await, "registered");
+    assert!(lab.console().device().sessions.is_empty());
+    assert!(dialogue(&lab).contains(&"> ATD*99***2#".to_owned()));
+
+    // The home network goes, then the other one; then both are back.
+    let covers = |operator: &str, signal| {
+        let operator = operator.to_owned();
+        lab.console().change(&Change::Coverage { operator, technology: Technology::Lte, signal }).unwrap();
+    };
+    covers("home", None);
+    manager.log.line(" -> roaming)").await;
+    assert_eq!(manager.value(&modem, "modem.3gpp.operator-code").await, "26201");
+    assert_eq!(manager.value(&modem, "modem.3gpp.operator-name").await, "Visited Network");
+    let mut states = manager.monitor(&["--modem=any", "--monitor-state"]);
+    states.line("Initial state, 'registered'").await;
+    covers("26201", None);
+    states.line("'registered' --> ").await;
+    covers("home", Some(-85));
+    states.line("--> 'registered'").await;
+    assert_eq!(manager.value(&modem, "modem.3gpp.registration-state").await, "home");
+    assert_eq!(manager.value(&modem, "modem.3gpp.operator-code").await, "00101");
     manager.stop().await;
 }

@@ -16,6 +16,7 @@ use crate::report::merge::{Input, merge};
 use crate::report::terminal::{Style, Terminal};
 use crate::report::{junit, pcap, tap};
 use crate::runner::assistant::Assistant;
+use crate::runner::flaky;
 use crate::runner::result::{RunInfo, RunResult, exit};
 use crate::runner::{Options, Progress, Target, run};
 use crate::scenario::error::Mistakes;
@@ -104,6 +105,10 @@ struct RunArgs {
     /// List what would be run, and run nothing
     #[arg(long)]
     list: bool,
+
+    /// Run each scenario N times with the same seed, and tell those that do not end the same each time
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    repeat: Option<u32>,
 
     /// How many scenarios at the same time; as many as there are processors when not given
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
@@ -284,6 +289,9 @@ fn run_command(args: RunArgs) -> Result<u8, Abort> {
     }
     if let Some(shard) = args.shard {
         scenarios = shard.select(scenarios);
+    }
+    if let Some(times) = args.repeat {
+        scenarios = flaky::repeated(scenarios, times);
     }
     if scenarios.is_empty() {
         return Err(Abort { code: exit::NOTHING_SELECTED, message: "no scenario is selected".to_owned() });
@@ -467,6 +475,10 @@ async fn run_and_report<T: Target>(
     })
     .await;
     drop(terminal.end(&result));
+    let flaky = flaky::found(&result.scenarios);
+    if !flaky.is_empty() {
+        print(&flaky::told(&flaky));
+    }
     written?;
     if let Some(mut json) = json {
         json.end(&result)?;

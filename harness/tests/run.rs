@@ -282,3 +282,26 @@ fn the_same_seed_gives_the_same_timeline_but_for_times() {
     // Another seed draws other numbers: what is equal above is no accident.
     assert_ne!(first, run("third.json", "78", "2"));
 }
+
+#[test]
+fn repetitions_have_the_same_seed_and_ids_of_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("run.json").display().to_string();
+    let (code, output, errors) =
+        esimlab(&["run", "errors/code-used", "--repeat", "3", "--seed", "5", "-j", "2", "--json", &file]);
+    assert_eq!(code, 0, "{output}{errors}");
+    assert!(output.contains("3 scenarios: 3 passed") && !output.contains("not the same"), "{output}");
+    let lines = json_lines(Path::new(&file));
+    let scenarios: Vec<&Value> = lines.iter().filter(|line| line["type"] == "scenario").collect();
+    let mut ids: Vec<&str> = scenarios.iter().map(|line| line["id"].as_str().unwrap()).collect();
+    ids.sort_unstable();
+    assert_eq!(ids, ["errors/code-used", "errors/code-used#2", "errors/code-used#3"]);
+    // The card's challenge is drawn at random: with the same seed it is the same.
+    let challenge = |line: &Value| {
+        let timeline = line["timeline"].as_array().unwrap();
+        let apdu =
+            timeline.iter().find(|event| event["response"].as_str().is_some_and(|hex| hex.starts_with("BF2E12")));
+        apdu.unwrap()["response"].clone()
+    };
+    assert!(scenarios.iter().all(|line| challenge(line) == challenge(scenarios[0])));
+}

@@ -9,6 +9,7 @@ pub mod assistant;
 pub mod at;
 pub mod check;
 pub mod emulation;
+pub mod flaky;
 pub mod lines;
 pub mod result;
 mod steps;
@@ -170,7 +171,7 @@ pub async fn run<T: Target>(
             let scenario = Arc::new(scenario);
             progress(Progress::Started(&scenario.id));
             let (target, assistant) = (Arc::clone(&target), options.assistant.clone());
-            let (seed, task) = (seed_of(options.seed, &scenario.id), Arc::clone(&scenario));
+            let (seed, task) = (seed_of(options.seed, flaky::id_of(&scenario.id)), Arc::clone(&scenario));
             let handle = running.spawn(async move { run_one(&*target, &task, seed, &assistant).await });
             begun.insert(handle.id(), scenario);
         }
@@ -270,7 +271,7 @@ async fn run_one<T: Target>(target: &T, loaded: &LoadedScenario, seed: u64, assi
             // What is known of this LPA. It may be known of another version: that it passes is no mistake.
             let known = known.or_else(|| match failures.is_empty() {
                 true => None,
-                false => assistant.description.known(&loaded.id).map(ToString::to_string),
+                false => assistant.description.known(flaky::id_of(&loaded.id)).map(ToString::to_string),
             });
             result.verdict = match (failures.is_empty(), known.is_some()) {
                 (true, false) => Verdict::Pass,

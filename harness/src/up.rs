@@ -47,6 +47,10 @@ pub struct UpArgs {
     #[arg(long, value_name = "FILE|NAME")]
     card: Option<String>,
 
+    /// The mobile network around the modem: a file with its operators and subscriptions. Without one every card is let in
+    #[arg(long, value_name = "FILE")]
+    network: Option<PathBuf>,
+
     /// Keep what is on the card in this folder, and find it there the next time, with its certificates in `pki`
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
@@ -154,6 +158,9 @@ pub(crate) fn run(args: &UpArgs) -> Result<u8, Abort> {
         if let Some(state) = &args.state {
             builder = builder.state(state);
         }
+        if let Some(path) = &args.network {
+            builder = builder.network(read_network(path)?);
+        }
         let lab = Arc::new(builder.start().map_err(failed)?);
         for order in orders(&lab).map_err(|error| Abort::lab(error.to_string()))? {
             lab.add_order(order).map_err(failed)?;
@@ -210,6 +217,13 @@ fn read_card(name: &str) -> Result<CardSpec, Abort> {
         }
     }
     Ok(card)
+}
+
+/// A network file.
+fn read_network(path: &Path) -> Result<modem::network::NetworkSpec, Abort> {
+    let refuse = |problem: String| Abort::usage(format!("{}: {problem}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(|error| refuse(error.to_string()))?;
+    modem::network::NetworkSpec::from_toml(&text).map_err(|error| refuse(error.to_string()))
 }
 
 /// Loads the folder, or fills it when there is nothing in it.

@@ -224,6 +224,12 @@ fn the_control_port_shows_and_changes_the_lab() {
     assert_eq!(status, 409, "nobody can be reached without a subscription: {told}");
     assert_eq!(up.result(&["--enable", "1"])["outcome"], "success");
     assert_eq!(call(&up, "POST", "/modem/message", message).0, 200);
+    // The operator's console of the mobile network.
+    let (status, device) = call(&up, "GET", "/network", None);
+    assert_eq!((status, &device["state"], &device["operator"]["plmn"]), (200, &"attached".into(), &"00101".into()));
+    let (status, device) = call(&up, "POST", "/network", Some(r#"{"sim":"blocked"}"#));
+    assert_eq!((status, &device["state"], &device["operator"]), (200, &"blocked".into(), &serde_json::Value::Null));
+    assert!(device["events"].as_array().unwrap().iter().any(|event| event["text"] == "Cancel Location"), "{device}");
     let (_, timeline) = call(&up, "GET", "/timeline?from=0", None);
     let words: Vec<&str> =
         timeline["events"].as_array().unwrap().iter().map(|event| event["words"].as_str().unwrap()).collect();
@@ -236,6 +242,9 @@ fn the_control_port_shows_and_changes_the_lab() {
         (408, "GET", "/timeline/wait?text=never&seconds=0.01", None),
         (400, "POST", "/modem/urc", Some("{\"line\":\"a\\nb\"}")),
         (400, "POST", "/modem/message", Some("{}")),
+        (400, "POST", "/network", Some("{\"sim\":\"lost\"}")),
+        (400, "POST", "/network", Some("{\"reset\":false}")),
+        (400, "POST", "/network", Some("{\"coverage\":{\"operator\":\"99999\",\"technology\":\"lte\"}}")),
         (405, "GET", "/card/remove", None),
         (404, "GET", "/nothing", None),
     ] {
@@ -245,7 +254,7 @@ fn the_control_port_shows_and_changes_the_lab() {
     }
     assert_eq!(call_with(up.text("/control/url"), None, "GET", "/lab", None).0, 401);
     let (_, document) = call(&up, "GET", "/openapi.json", None);
-    for path in ["/orders", "/lab", "/timeline/events", "/modem/urc"] {
+    for path in ["/orders", "/lab", "/timeline/events", "/modem/urc", "/network"] {
         assert!(document["paths"][path].is_object(), "{path}");
     }
     assert_eq!(up.end(Signal::INT), Some(0));

@@ -4,12 +4,14 @@
 //! test program ── HTTP, bearer token ──> /orders /faults ...     the SM-DP+'s own, see `smdp::manage`
 //!                                        /lab                    what there is and what state it is in
 //!                                        /card/* /modem/*        what no host can do to them
+//!                                        /network                the operator's console of the mobile network
 //!                                        /timeline               what was seen, and what comes
 //! ```
 //!
 //! It listens on loopback only. `GET /openapi.json` says what there is. Nobody has to sleep: `/timeline/wait` answers
 //! when something has happened, `/timeline/events` tells of everything as it happens (server-sent events).
 
+mod network;
 mod timeline;
 
 use std::net::{SocketAddr, TcpListener};
@@ -80,6 +82,7 @@ fn router(lab: Arc<Lab>) -> Router {
         .route("/modem/reset", post(reset_modem))
         .route("/modem/message", post(send_message))
         .route("/modem/urc", post(say))
+        .route("/network", get(network::show).post(network::act))
         .route("/timeline", get(timeline::list))
         .route("/timeline/wait", get(timeline::wait))
         .route("/timeline/events", get(timeline::events))
@@ -229,6 +232,7 @@ fn paths() -> serde_json::Map<String, Value> {
         "/modem/reset": does("Restart the modem"),
         "/modem/message": takes("Have the network deliver a text message", &["from", "text"]),
         "/modem/urc": takes("Have the modem say a line unasked", &["line"]),
+        "/network": network::paths(&lab(), &error),
         "/timeline": {
             "parameters": [from],
             "get": {
@@ -250,7 +254,7 @@ fn paths() -> serde_json::Map<String, Value> {
             "parameters": [
                 from,
                 query("text", "What the event has to have in it, as `esimlab up --verbose` shows it", text.clone()),
-                query("role", "Whose it has to be: assistant, modem, card, server, lab", text.clone()),
+                query("role", "Whose it has to be: assistant, modem, card, server, network, lab", text.clone()),
                 query("seconds", "How long to wait at most; 30 when not given", json!({ "type": "number" })),
             ],
             "get": {

@@ -173,7 +173,7 @@ pub(super) fn write_cgatt(exec: &mut Exec<'_>, params: &Params) -> Outcome {
     exec.state.sim_ready()?;
     exec.state.pdp.detached = !attach;
     if !attach {
-        exec.state.follow_packet_service();
+        exec.state.follow_contexts();
         return Ok(());
     }
     if exec.state.network.is_registered() { Ok(()) } else { Err(CmeError::NoNetwork.into()) }

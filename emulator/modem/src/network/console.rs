@@ -129,6 +129,10 @@ impl Network {
         if matches!(change, Change::Data(false)) {
             self.end_sessions("data is no longer allowed");
         }
+        // Nobody needs to be there for that: the operator has the sessions.
+        if matches!(change, Change::State(state) if *state != SubscriptionState::Active) {
+            self.end_sessions("the SIM is blocked");
+        }
         let Some(cell) = self.serving.clone() else { return Ok(()) };
         match (change, self.core.admit(&subscriber, &cell)) {
             (_, Err(cause @ (MobilityCause::NoServices | MobilityCause::UnknownSubscriber))) => {

@@ -3,6 +3,8 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use proptest::prelude::*;
+
 use super::{NOW, lines, transcript};
 use crate::model::Model;
 use crate::network::{Change, Connectivity, Dns, NetworkSpec, SubscriptionState, Technology};
@@ -394,6 +396,105 @@ fn modules_of_u_blox() {
     bench.say("AT+CFUN=0;+CFUN=1");
     assert_eq!((bench.log.take().len(), bench.modem.network().technology), (2, None), "a session ends, one refusal");
     assert_eq!(lines(&bench.say("AT+CEREG?")), ["+CEREG: 0,3", "OK"]);
+}
+
+/// What can happen around a modem.
+#[derive(Debug, Clone)]
+enum Happening {
+    Line(&'static str),
+    Change(Change),
+    Pass(u64),
+    Message,
+    Wake,
+    Reset,
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    let lines = proptest::sample::select(vec![
+        "AT+CFUN=0",
+        "AT+CFUN=4",
+        "AT+CFUN=1",
+        "AT+COPS=0",
+        "AT+COPS=2",
+        "AT+COPS=1,2,\"26201\"",
+        "AT+COPS=4,2,\"26202\",9",
+        "AT+CGACT=1,1",
+        "AT+CGACT=0,1",
+        "AT+CGATT=0",
+        "AT+CGATT=1",
+        "AT+CEREG=4;+CREG=2",
+        "AT+CPSMS=1,,,\"01100001\",\"00000001\"",
+        "AT+CPSMS=1,,,\"00000001\",\"00000000\"",
+        "AT+CPSMS=0",
+        "AT+CEDRXS=2,4,\"0000\"",
+        "AT+CEDRXS=1,5,\"0010\"",
+        "AT+QCFG=\"psm/enter\",1",
+        "AT+QCFG=\"iotopmode\",1",
+        "AT+QCFG=\"iotopmode\",2",
+        "AT+QCFG=\"roamservice\",1",
+        "AT+QCFG=\"roamservice\",2",
+        "AT+CNMI=2,2",
+    ]);
+    let coverage = (
+        proptest::sample::select(vec!["26201", "26202"]),
+        proptest::sample::select(vec![Technology::Gsm, Technology::LteM, Technology::NbIot]),
+        proptest::option::of(-120i16..-60),
+    );
+    let coverage = coverage.prop_map(|(operator, technology, signal)| Change::Coverage {
+        operator: operator.to_owned(),
+        technology,
+        signal,
+    });
+    let states = [SubscriptionState::Active, SubscriptionState::Suspended, SubscriptionState::Blocked];
+    let change = prop_oneof![
+        3 => coverage,
+        1 => proptest::sample::select(states.to_vec()).prop_map(Change::State),
+        1 => any::<bool>().prop_map(Change::Data),
+        1 => any::<bool>().prop_map(Change::Sms),
+        1 => any::<bool>().prop_map(Change::Roaming),
+        1 => any::<bool>().prop_map(|on| Change::Blacklist(if on { vec!["26201".to_owned()] } else { Vec::new() })),
+        1 => Just(Change::Reset),
+    ];
+    prop_oneof![
+        6 => lines.prop_map(Happening::Line),
+        4 => change.prop_map(Happening::Change),
+        3 => (0u64..3_000_000).prop_map(Happening::Pass),
+        2 => Just(Happening::Message),
+        1 => Just(Happening::Wake),
+        1 => Just(Happening::Reset),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    /// Whatever happens in whatever order: nothing is due for ever, what the modem and the operator say of sessions is
+    /// the same, a module that sleeps is deaf, and one that is awake answers.
+    #[test]
+    fn any_course_of_events(happenings in proptest::collection::vec(happening(), 0..40)) {
+        let mut bench = Bench::new("BG95-M3", ABROAD);
+        for happening in happenings {
+            match happening {
+                Happening::Line(line) => drop(bench.say(line)),
+                Happening::Change(change) => drop(bench.change(change)),
+                Happening::Pass(milliseconds) => drop(bench.pass(Duration::from_millis(milliseconds))),
+                Happening::Message => drop(bench.modem.send_message("+4912345", "x")),
+                Happening::Wake => drop(bench.modem.wake()),
+                Happening::Reset => drop(bench.modem.reset()),
+            }
+            drop(bench.pass(Duration::ZERO));
+            prop_assert!(bench.modem.deadline().is_none_or(|due| due > bench.now), "something stays due");
+            let device = bench.modem.network();
+            prop_assert_eq!(device.state == Connectivity::Online, !device.sessions.is_empty());
+            let asleep = device.asleep;
+            let answer = bench.say("AT+CGACT?");
+            prop_assert_eq!(answer.is_empty(), asleep, "{}", answer);
+            if !asleep && device.operator.is_some() {
+                let active = answer.contains("+CGACT: 1,1");
+                prop_assert_eq!(active, !device.sessions.is_empty(), "{}", answer);
+            }
+        }
+    }
 }
 
 /// Modules without power saving know nothing of it.

@@ -418,6 +418,7 @@ fn expectations(expect: &Expect) -> Vec<String> {
             false => format!("the card's default SM-DP+ address is {address}"),
         });
     }
+    lines.extend(network::expected(&expect.network));
     if let Some(Expected { value, .. }) = &expect.open_sessions {
         lines.push(format!("sessions that the server has open: {value}"));
     }

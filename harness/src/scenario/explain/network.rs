@@ -2,7 +2,7 @@
 
 use modem::network::{Change, Dns, NetworkSpec, OperatorSpec, SubscriptionSpec, SubscriptionState};
 
-use super::super::ast::{NetworkAction, Word};
+use super::super::ast::{ExpectedNetwork, NetworkAction, Word};
 
 /// What is there at the start, in lines.
 pub(super) fn spec(spec: &NetworkSpec) -> Vec<String> {
@@ -110,4 +110,30 @@ pub(super) fn action(action: &NetworkAction) -> String {
             Change::Reset => "the operator has the device register anew".to_owned(),
         },
     }
+}
+
+/// What must be seen of it, in lines.
+pub(super) fn expected(expect: &ExpectedNetwork) -> Vec<String> {
+    let ExpectedNetwork { state, operator, technology, events } = expect;
+    let mut lines = Vec::new();
+    if let Some(state) = state {
+        lines.push(format!("the device is {} to the operator", state.value.word()));
+    }
+    if let Some(operator) = operator {
+        lines.push(match operator.value.as_str() {
+            "" => "it is registered in no network".to_owned(),
+            plmn => format!("it is registered in the network {plmn}"),
+        });
+    }
+    if let Some(technology) = technology {
+        lines.push(format!("by {}", technology.value.name()));
+    }
+    if let Some(events) = events {
+        let names: Vec<String> = events.value.iter().map(ToString::to_string).collect();
+        lines.push(match names.is_empty() {
+            true => "the operator's log has no event".to_owned(),
+            false => format!("the operator's log has: {}", names.join(", ")),
+        });
+    }
+    lines
 }

@@ -10,8 +10,8 @@ shift 3
 cd "$folder"
 mount --make-rprivate /
 mkdir -p sys dev
-mount -t tmpfs tmpfs sys
-mount -t tmpfs tmpfs dev
+mount -t tmpfs -o mode=755 tmpfs sys
+mount -t tmpfs -o mode=755 tmpfs dev
 
 # /dev: what programs need, and below the ports.
 for node in null zero full random urandom tty; do

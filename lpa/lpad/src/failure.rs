@@ -130,6 +130,8 @@ pub struct Failure {
     pub reason: Option<String>,
     /// What the eUICC said, when it refused.
     pub euicc: Option<EuiccFailure>,
+    /// The modem gave no answer, or none that makes sense.
+    pub silence: bool,
     /// What to try.
     pub hint: Option<String>,
 }
@@ -145,6 +147,7 @@ impl Failure {
             subject: None,
             reason: None,
             euicc: None,
+            silence: false,
             hint: None,
         })
     }
@@ -160,6 +163,7 @@ impl Failure {
     pub fn of_link(step: Step, error: &LinkError) -> Box<Self> {
         let mut failure = Failure::new(step, error.to_string());
         failure.hint = error.hint().map(str::to_owned);
+        failure.silence = error.is_silence();
         if let LinkError::NoChannel { function, status_word } = error {
             failure.euicc =
                 Some(EuiccFailure { function, command: None, reason: None, status_word: Some(*status_word) });

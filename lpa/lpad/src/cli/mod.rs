@@ -28,6 +28,7 @@ use crate::es10::Card;
 use crate::failure::{Failure, Outcome, Step};
 use crate::http::{CurlHttp, HttpOptions, Trust};
 use crate::imei::Imei;
+use crate::link::others::others;
 use crate::link::{ApduLink, AutoLink, CsimLink, LinkOptions, Tty};
 use crate::log::Log;
 use crate::lpa::Lpa;
@@ -191,9 +192,20 @@ pub fn main_with(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) ->
 
 fn run(args: &Args) -> ExitCode {
     let mut output = Output::new(args.json);
-    let result = operate(args, &mut output);
+    let result = operate(args, &mut output).map_err(|failure| name_rivals(failure, args));
     output.finish(&result);
     if result.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// When the modem was not understood, says which other programs read from its terminal.
+fn name_rivals(mut failure: Box<Failure>, args: &Args) -> Box<Failure> {
+    let rivals = if failure.silence { others(&args.device) } else { Vec::new() };
+    if !rivals.is_empty() {
+        let rivals = rivals.join(", ");
+        failure.hint =
+            Some(format!("stop {rivals}, which has {} open too and takes answers away", args.device.display()));
+    }
+    failure
 }
 
 fn operate(args: &Args, output: &mut Output) -> Outcome<Success> {

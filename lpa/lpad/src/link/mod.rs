@@ -21,6 +21,7 @@ pub mod at;
 pub mod auto;
 pub mod csim;
 pub mod dialogue;
+pub mod others;
 pub mod tty;
 
 pub use at::AtLink;
@@ -179,6 +180,11 @@ impl LinkError {
             LinkError::NoChannel { status_word, .. } => Some(*status_word),
             _ => None,
         }
+    }
+
+    /// Whether there was no answer, or none that makes sense: as when another program reads along.
+    pub fn is_silence(&self) -> bool {
+        matches!(self, LinkError::Silent | LinkError::Timeout { .. } | LinkError::Malformed { .. })
     }
 
     /// What the user can try.

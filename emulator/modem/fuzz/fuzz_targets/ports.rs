@@ -1,13 +1,19 @@
-//! Arbitrary bytes for both ports of every model, with time passing and a card that answers anything.
+//! Arbitrary bytes for both ports of every model, with time passing, a card that answers anything, and sockets, a network
+//! and downloads that do what the input says.
 
 #![no_main]
 
-use std::sync::OnceLock;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
-use modem::{Card, Model, Modem, ModemEvent, Observer, Timing};
+use modem::network::{Change, SubscriptionState};
+use modem::{
+    Card, DownloadJob, DownloadResult, DownloadTicket, Downloader, IpError, Model, Modem, ModemEvent, Observer, Output,
+    SocketEvent, SocketId, SocketRequest, Timing,
+};
 
 static LINES: AtomicU64 = AtomicU64::new(0);
 
@@ -59,6 +65,98 @@ impl Card for Wild {
     }
 }
 
+/// Downloads that are only begun.
+#[derive(Clone, Default)]
+struct Begun(Arc<Mutex<Vec<DownloadTicket>>>);
+
+impl Downloader for Begun {
+    fn start(&mut self, job: DownloadJob) -> bool {
+        self.0.lock().unwrap().push(job.ticket);
+        !job.activation_code.is_empty()
+    }
+}
+
+/// What the modem wants done outside, and what becomes of it.
+#[derive(Default)]
+struct World {
+    wanted: Vec<SocketRequest>,
+    known: Vec<SocketId>,
+    accepted: u64,
+    downloads: Begun,
+}
+
+impl World {
+    /// Takes what the modem puts out.
+    fn take(&mut self, output: Output) {
+        for write in output.writes {
+            assert!(write.port < 8 && !write.bytes.is_empty());
+        }
+        self.wanted.extend(output.requests);
+    }
+
+    /// Does what is wanted, with success or without.
+    fn serve(&mut self, modem: &mut Modem, works: bool, now: Duration) {
+        let remote = SocketAddr::from(([192, 0, 2, 1], 443));
+        for request in std::mem::take(&mut self.wanted) {
+            let event = match request {
+                SocketRequest::Open { id, .. } | SocketRequest::Listen { id, .. } => {
+                    self.known.push(id);
+                    match works {
+                        true => SocketEvent::Opened { id, local_port: 1024, remote: Some(remote) },
+                        false => SocketEvent::Failed { id, error: IpError::Timeout },
+                    }
+                }
+                SocketRequest::Send { id, bytes, .. } => SocketEvent::Sent { id, count: bytes.len() },
+                SocketRequest::Close { id, .. } => SocketEvent::Ended { id },
+                SocketRequest::Resolve { id, .. } => {
+                    let addresses = if works { vec![IpAddr::V4(Ipv4Addr::LOCALHOST)] } else { Vec::new() };
+                    SocketEvent::Resolved { id, addresses }
+                }
+            };
+            let output = modem.socket_event(event, now);
+            self.take(output);
+        }
+    }
+
+    /// Something happens to one of the sockets.
+    fn happen(&mut self, modem: &mut Modem, what: u8, bytes: &[u8], now: Duration) {
+        let Some(id) = self.known.get(usize::from(what) / 4 % self.known.len().max(1)).copied() else { return };
+        let remote = SocketAddr::from(([192, 0, 2, 2], 1025));
+        let event = match what % 4 {
+            0 => SocketEvent::Received { id, bytes: bytes.to_vec(), from: Some(remote) },
+            1 => SocketEvent::Closed { id },
+            2 => SocketEvent::Failed { id, error: IpError::SocketClosed },
+            _ => {
+                self.accepted += 1;
+                let accepted = SocketId(SocketId::ACCEPTED | self.accepted);
+                self.known.push(accepted);
+                SocketEvent::Accepted { listener: id, id: accepted, remote, local_port: 1024 }
+            }
+        };
+        let output = modem.socket_event(event, now);
+        self.take(output);
+        for id in self.known.iter().rev().take(4) {
+            let _ = modem.flow(*id);
+        }
+    }
+
+    /// The last download that was begun goes on, or ends.
+    fn download(&mut self, modem: &mut Modem, how: u8) {
+        let Some(ticket) = self.downloads.0.lock().unwrap().last().copied() else { return };
+        let output = match how % 4 {
+            0 => modem.progress_of_download(ticket, how),
+            1 => modem.finish_download(ticket, DownloadResult::Success),
+            2 => modem.finish_download(ticket, DownloadResult::Other),
+            _ => {
+                let _ = modem.open_for_download(ticket);
+                let _ = modem.transmit_for_download(ticket, &[0x80, 0xE2, 0x91, 0x00, 0x00]);
+                Output::default()
+            }
+        };
+        self.take(output);
+    }
+}
+
 fn models() -> &'static [Model] {
     static MODELS: OnceLock<Vec<Model>> = OnceLock::new();
     MODELS.get_or_init(|| Model::names().into_iter().filter_map(|name| Model::named(name).ok()).collect())
@@ -77,44 +175,72 @@ fuzz_target!(|data: &[u8]| {
     let mut modem = Modem::observed(model, Some(Box::new(Wild(answers, 0))), Box::new(Count));
     let mut now = Duration::from_secs(1_000_000_000);
     modem.set_time(now);
-    let check = |output: modem::Output| {
-        for write in output.writes {
-            assert!(write.port < 8 && !write.bytes.is_empty());
-        }
-    };
+    let mut world = World::default();
+    modem.set_downloader(Box::new(world.downloads.clone()));
     COUNTS.store(true, Ordering::Relaxed);
     for (piece, bytes) in input.split(|byte| *byte == 0xFE).enumerate() {
-        now += Duration::from_millis(u64::from(*bytes.first().unwrap_or(&0)) * 7);
-        check(modem.receive_at(piece % 2, bytes, now));
+        let first = *bytes.first().unwrap_or(&0);
+        now += Duration::from_millis(u64::from(first) * 7);
+        let output = modem.receive_at(piece % 2, bytes, now);
+        world.take(output);
+        let output = match bytes.last() {
+            Some(0xF0) => modem.hang_up(piece % 2),
+            Some(0xF1) => modem.drop_line(piece % 2),
+            Some(0xF2) => modem.deliver_message("123", "x").unwrap_or_default(),
+            Some(0xF3) => modem.set_card(None),
+            Some(0xF4) => modem.reset(),
+            Some(0xF7) => modem.change_network(&change(first)).unwrap_or_default(),
+            Some(0xF9) => modem.wake(),
+            Some(0xFA) => modem.announce("+X: 1"),
+            _ => Output::default(),
+        };
+        world.take(output);
         match bytes.last() {
-            Some(0xF0) => check(modem.hang_up(piece % 2)),
-            Some(0xF1) => check(modem.drop_line(piece % 2)),
-            Some(0xF2) => check(modem.deliver_message("123", "x").unwrap_or_default()),
-            Some(0xF3) => check(modem.set_card(None)),
-            Some(0xF4) => check(modem.reset()),
+            Some(0xF5) => world.happen(&mut modem, first, bytes, now),
+            Some(0xF6) => world.serve(&mut modem, false, now),
+            Some(0xF8) => world.download(&mut modem, first),
+            // Mostly the world works.
+            _ if first % 4 != 0 => world.serve(&mut modem, true, now),
             _ => {}
         }
+        let _ = modem.is_congested(piece % 2);
     }
     COUNTS.store(false, Ordering::Relaxed);
     // Whatever was said: after the host has gone and the module was restarted, AT&F brings a known state back, and AT
     // is answered.
-    check(modem.reset());
+    let output = modem.reset();
+    world.take(output);
     while let Some(due) = modem.deadline().filter(|due| *due < now + Duration::from_secs(60)) {
         now = now.max(due);
-        check(modem.tick(now));
+        let output = modem.tick(now);
+        world.take(output);
     }
     for port in 0..modem.port_count() {
-        check(modem.hang_up(port));
+        let _ = modem.hang_up(port);
         // The usual terminator, then any: S3 may have been stored.
         let brought_back = [b'\r'].into_iter().chain(0..=127).any(|terminator| {
             answer(&mut modem, port, &[b'A', b'T', b'&', b'F', terminator], &mut now);
-            check(modem.hang_up(port));
+            let _ = modem.hang_up(port);
             answer(&mut modem, port, b"ATE0\r", &mut now);
             answer(&mut modem, port, b"AT\r", &mut now).starts_with("\r\nOK\r\n")
         });
         assert!(brought_back, "port {port} does not answer AT");
     }
 });
+
+/// A change of the network.
+fn change(choice: u8) -> Change {
+    match choice % 8 {
+        0 => Change::State(SubscriptionState::Blocked),
+        1 => Change::State(SubscriptionState::Active),
+        2 => Change::Data(false),
+        3 => Change::Data(true),
+        4 => Change::Sms(choice > 127),
+        5 => Change::Apns(vec!["iot.example".to_owned()]),
+        6 => Change::Roaming(choice > 127),
+        _ => Change::Reset,
+    }
+}
 
 /// What a port says to these bytes within a second.
 fn answer(modem: &mut Modem, port: usize, bytes: &[u8], now: &mut Duration) -> String {

@@ -309,8 +309,11 @@ impl Timeline {
             kept.events.push_back(Event { at: self.inner.start.elapsed(), role, kind });
             kept.count()
         };
-        // `max`: two who record at the same time may arrive here in the other order.
-        self.inner.count.send_modify(|current| *current = count.max(*current));
+        // Whoever waits has subscribed before it looked at the events: when nobody has, nobody misses anything.
+        if self.inner.count.receiver_count() > 0 {
+            // `max`: two who record at the same time may arrive here in the other order.
+            self.inner.count.send_modify(|current| *current = count.max(*current));
+        }
     }
 
     /// Adds a line of the AT dialogue.

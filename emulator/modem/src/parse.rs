@@ -310,7 +310,11 @@ impl<'a> Parser<'a> {
                     self.rest = rest;
                 }
                 [byte, rest @ ..] => {
+                    // With it goes all that stands for itself.
+                    let plain = rest.iter().take_while(|byte| !matches!(byte, b'"' | b'\\')).count();
+                    let (run, rest) = rest.split_at(plain);
                     text.push(*byte);
+                    text.extend_from_slice(run);
                     self.rest = rest;
                 }
             }

@@ -10,6 +10,8 @@ use std::sync::Arc;
 use clap::{Args, Parser, Subcommand};
 use rsp::crypto::{Random, SystemRandom};
 
+use crate::hardware::permission::AllowWrite;
+use crate::hardware::target::Bench;
 use crate::report::html::{self, Named};
 use crate::report::json::JsonLines;
 use crate::report::merge::{Input, merge};
@@ -52,6 +54,12 @@ enum Command {
     Schema(SchemaArgs),
     /// Wire up a lab and keep it running until Ctrl-C
     Up(crate::up::UpArgs),
+    /// Hold a real modem against the note and a model, command by command, with its response times
+    Compare(crate::hardware::compare::CompareArgs),
+    /// Write down what is said to a modem and what it answers
+    Record(crate::dialogue::record::RecordArgs),
+    /// Put a transcript in the place of a modem
+    Replay(crate::dialogue::replay::ReplayArgs),
     /// Run the SM-DP+ alone, with its management API, until Ctrl-C
     Smdp(crate::smdp_cmd::SmdpArgs),
     /// Orders of an SM-DP+ that `esimlab smdp` runs
@@ -122,6 +130,18 @@ struct RunArgs {
     /// 'my-lpa {tty} {activation_code}'; or a program with the command line of `lpad`
     #[arg(long, value_name = "LPA", default_value = "lpad")]
     lpa: String,
+
+    /// Run on a real modem: the terminals of its AT ports, separated by commas
+    #[arg(long, value_name = "PATH", value_delimiter = ',')]
+    modem: Vec<PathBuf>,
+
+    /// What may be changed on the card of a real modem: nothing when not given. It is put back afterwards
+    #[arg(long, value_name = "WHAT", default_value = "none", requires = "modem")]
+    allow_write: AllowWrite,
+
+    /// Certificates of an SM-DP+ that the card of a real modem trusts, laid out like SGP.26: with them the lab plays it
+    #[arg(long, value_name = "DIR", requires = "modem")]
+    pki: Option<PathBuf>,
 
     /// Write the report as JSON lines, timelines included
     #[arg(long, value_name = "FILE")]
@@ -237,6 +257,9 @@ pub fn main() -> ExitCode {
             Ok(exit::PASSED)
         }
         Command::Up(args) => crate::up::run(&args),
+        Command::Compare(args) => crate::hardware::compare::run(args),
+        Command::Record(args) => crate::dialogue::record::run(&args),
+        Command::Replay(args) => crate::dialogue::replay::run(&args),
         Command::Smdp(args) => crate::smdp_cmd::run(&args),
         Command::Order(args) => crate::order_cmd::run(&args),
         Command::Bench(command) => crate::bench::run(&command),
@@ -321,19 +344,40 @@ fn run_command(args: RunArgs) -> Result<u8, Abort> {
     };
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let shard = args.shard.map(|shard| shard.to_string());
-    let options = Options { jobs: args.jobs.map_or(processors, usize::from), seed, assistant, shard };
+    // There is only one modem on the bench.
+    let jobs = if args.modem.is_empty() { args.jobs.map_or(processors, usize::from) } else { 1 };
+    let options = Options { jobs, seed, assistant, shard };
     let json = args.json.map(|path| created(&path)).transpose()?;
     let reports = Reports::open(args.files)?;
     // Dropped last. Without it a run goes on just as well; after a `kill -9` the next start tidies up.
     let _guard = crate::tidy::Guard::start();
     let runtime = runtime()?;
     runtime.block_on(async {
+        let interrupted = |signal| Abort { code: 128 + signal, message: "interrupted".to_owned() };
+        if !args.modem.is_empty() {
+            let bench = Bench::open(args.modem, args.allow_write, args.pki).await;
+            let bench = Arc::new(bench.map_err(|error| Abort::usage(error.to_string()))?);
+            let _ = writeln!(io::stderr(), "{}", bench.words());
+            let scenarios = scenarios.into_iter().map(|loaded| bench.fit(loaded)).collect();
+            let target = Arc::new(Arc::clone(&bench));
+            return tokio::select! {
+                result = run_and_report(target, scenarios, &options, json, reports) => {
+                    result.map(|result| result.exit_code())
+                }
+                signal = ended_from_outside() => {
+                    if let Err(problem) = bench.put_back().await {
+                        let _ = writeln!(io::stderr(), "esimlab: {problem}");
+                    }
+                    Err(interrupted(signal))
+                }
+            };
+        }
         tokio::select! {
             result = run_and_report(Arc::new(crate::runner::emulation::Emulation), scenarios, &options, json, reports) => {
                 result.map(|result| result.exit_code())
             }
             // What was running is taken down as the future is dropped.
-            signal = ended_from_outside() => Err(Abort { code: 128 + signal, message: "interrupted".to_owned() }),
+            signal = ended_from_outside() => Err(interrupted(signal)),
         }
     })
 }
@@ -444,6 +488,11 @@ fn input(text: &str) -> Result<Input, Abort> {
     Ok(Input { name, file: file.to_owned(), text })
 }
 
+/// The scenarios that are meant, read.
+pub(crate) fn load_selected(scenarios: &[String]) -> Result<Vec<LoadedScenario>, Abort> {
+    load_all(&find(scenarios, folder())?)
+}
+
 async fn run_and_report<T: Target>(
     target: Arc<T>,
     scenarios: Vec<LoadedScenario>,
@@ -514,7 +563,7 @@ fn load_all(found: &[ScenarioPath]) -> Result<Vec<LoadedScenario>, Abort> {
 }
 
 /// Tells the mistakes of a file on standard error.
-fn tell(mistakes: &Mistakes) {
+pub(crate) fn tell(mistakes: &Mistakes) {
     let stderr = io::stderr();
     let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let width = rustix::termios::tcgetwinsize(&stderr).map_or(100, |size| usize::from(size.ws_col).clamp(60, 120));

@@ -344,14 +344,14 @@ async fn print_events(timeline: &Timeline) {
 }
 
 /// A symbolic link to a terminal; it goes when this is dropped.
-struct Link {
+pub(crate) struct Link {
     path: PathBuf,
     target: PathBuf,
 }
 
 impl Link {
     /// Makes the link in the place of an older link, but never of anything else.
-    fn make(path: &Path, target: &Path) -> Result<Self, Abort> {
+    pub(crate) fn make(path: &Path, target: &Path) -> Result<Self, Abort> {
         let refuse = |why: String| Abort::usage(format!("cannot make the link {}: {why}", path.display()));
         match std::fs::symlink_metadata(path) {
             Ok(found) if !found.file_type().is_symlink() => {
@@ -367,6 +367,13 @@ impl Link {
             .and_then(|()| std::fs::rename(&beside, path))
             .map_err(|error| refuse(error.to_string()))?;
         Ok(Link { path: path.to_owned(), target: target.to_owned() })
+    }
+}
+
+impl Link {
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 }
 

@@ -37,6 +37,9 @@ use crate::timeline::Timeline;
 /// How long the modem may take for its answer when a step does not say.
 const AT_DEADLINE: Duration = Duration::from_secs(10);
 
+/// How long it may take to take a stage down in order.
+const FINISH: Duration = Duration::from_secs(300);
+
 /// Where scenarios are run.
 pub trait Target: Send + Sync + 'static {
     /// What is set up for one scenario.
@@ -86,6 +89,11 @@ pub trait Stage: Send + Sync {
     /// The terminal of another AT port, if there is one.
     fn tty_of(&self, port: usize) -> Option<PathBuf> {
         (port == 0).then(|| self.tty().to_owned())
+    }
+
+    /// What has to be done before it is taken down; tells what could not be.
+    fn finish(&self) -> impl Future<Output = Result<(), String>> + Send {
+        async { Ok(()) }
     }
 
     /// Does something to the stage that no host can do.
@@ -249,8 +257,12 @@ async fn run_one<T: Target>(target: &T, loaded: &LoadedScenario, seed: u64, assi
             let judged = ended.unwrap_or_else(|_| Ok(vec![play.too_late()]));
             result.steps = play.steps;
             passed_over = play.passed_over.into_inner().unwrap_or_else(PoisonError::into_inner);
+            let finished = timeout(FINISH, stage.finish()).await;
             result.timeline = stage.timeline().snapshot();
-            judged
+            match finished.unwrap_or_else(|_| Err(format!("it could not be taken down in {}", time(FINISH)))) {
+                Ok(()) => judged,
+                Err(reason) => Err(SetUpError::Failed(reason)),
+            }
         }
     };
     result.duration = start.elapsed();

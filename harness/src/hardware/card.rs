@@ -41,7 +41,10 @@ pub fn nickname(profile: &ProfileInfo) -> &str {
     profile.nickname.as_deref().unwrap_or_default()
 }
 
-fn open(tty: &Path) -> Result<Card<Box<dyn ApduLink>>, LinkError> {
+/// A card on a link of its own.
+type OpenCard = Card<Box<dyn ApduLink>>;
+
+fn open(tty: &Path) -> Result<OpenCard, LinkError> {
     let link: Box<dyn ApduLink> = match AtLink::open(Tty::open(tty)?, LinkOptions::default(), Log::default()) {
         Ok(link) => Box::new(link),
         // Modems without AT+CCHO leave the channels to the host.
@@ -81,7 +84,7 @@ impl CardState {
             lost.push(format!("it was changed, though nothing was allowed: {}", self.differences(&now).join(", ")));
             return Ok(lost);
         }
-        let try_to = |what: String, act: &mut dyn FnMut(&mut Card<Box<dyn ApduLink>>) -> Result<(), CardError>| {
+        let try_to = |what: String, act: &mut dyn FnMut(&mut OpenCard) -> Result<(), CardError>| {
             // Each on a link of its own: enabling a profile resets the card.
             let done = open(tty).map_err(HardwareError::from).and_then(|mut card| Ok(act(&mut card)?));
             done.err().map(|error| format!("{what}: {error}"))

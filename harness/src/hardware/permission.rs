@@ -177,7 +177,7 @@ pub fn of_apdu(hex: &str) -> AllowWrite {
         0xE2 => match bytes.get(5..7) {
             Some([0xBF, 0x3E | 0x2D | 0x20 | 0x22 | 0x28 | 0x2B | 0x3C | 0x43 | 0x2E]) => AllowWrite::None,
             Some([0xBF, 0x29]) => AllowWrite::Nickname,
-            Some([0xBF, 0x31 | 0x32 | 0x33 | 0x30]) => AllowWrite::Profiles,
+            Some([0xBF, 0x30..=0x33]) => AllowWrite::Profiles,
             _ => AllowWrite::All,
         },
         _ => AllowWrite::All,

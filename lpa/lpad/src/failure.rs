@@ -130,8 +130,8 @@ pub struct Failure {
     pub reason: Option<String>,
     /// What the eUICC said, when it refused.
     pub euicc: Option<EuiccFailure>,
-    /// The modem gave no answer, or none that makes sense.
-    pub silence: bool,
+    /// Another program at the terminal may be the cause.
+    pub may_be_a_rival: bool,
     /// What to try.
     pub hint: Option<String>,
 }
@@ -147,7 +147,7 @@ impl Failure {
             subject: None,
             reason: None,
             euicc: None,
-            silence: false,
+            may_be_a_rival: false,
             hint: None,
         })
     }
@@ -163,7 +163,7 @@ impl Failure {
     pub fn of_link(step: Step, error: &LinkError) -> Box<Self> {
         let mut failure = Failure::new(step, error.to_string());
         failure.hint = error.hint().map(str::to_owned);
-        failure.silence = error.is_silence();
+        failure.may_be_a_rival = error.may_be_a_rival();
         if let LinkError::NoChannel { function, status_word } = error {
             failure.euicc =
                 Some(EuiccFailure { function, command: None, reason: None, status_word: Some(*status_word) });

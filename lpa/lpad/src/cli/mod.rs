@@ -197,13 +197,13 @@ fn run(args: &Args) -> ExitCode {
     if result.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// When the modem was not understood, says which other programs read from its terminal.
+/// Says which other programs have the terminal open, when that may be the cause.
 fn name_rivals(mut failure: Box<Failure>, args: &Args) -> Box<Failure> {
-    let rivals = if failure.silence { others(&args.device) } else { Vec::new() };
+    let rivals = if failure.may_be_a_rival { others(&args.device) } else { Vec::new() };
     if !rivals.is_empty() {
-        let rivals = rivals.join(", ");
+        let (rivals, device) = (rivals.join(", "), args.device.display());
         failure.hint =
-            Some(format!("stop {rivals}, which has {} open too and takes answers away", args.device.display()));
+            Some(format!("stop {rivals} or wait for its end: it has {device} open too, and takes answers away"));
     }
     failure
 }

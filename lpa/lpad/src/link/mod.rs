@@ -182,9 +182,11 @@ impl LinkError {
         }
     }
 
-    /// Whether there was no answer, or none that makes sense: as when another program reads along.
-    pub fn is_silence(&self) -> bool {
-        matches!(self, LinkError::Silent | LinkError::Timeout { .. } | LinkError::Malformed { .. })
+    /// Whether another program at the terminal may be the cause: it is taken, there was no answer, or none that makes
+    /// sense.
+    pub fn may_be_a_rival(&self) -> bool {
+        use LinkError::{Busy, Malformed, Silent, Timeout};
+        matches!(self, Busy { .. } | Silent | Timeout { .. } | Malformed { .. })
     }
 
     /// What the user can try.

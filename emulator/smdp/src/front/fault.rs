@@ -80,6 +80,9 @@ pub enum Action {
     BadSignature,
     /// The certificate in the response is the server's other one: CERT.DPpb for CERT.DPauth, and the other way round.
     WrongCertificate,
+    /// The response is the first one that this function gave, under the transaction id of this session. Nothing the
+    /// first time.
+    Replay,
     /// The bound profile package is made wrong in this way, and its signature and MACs are right all the same. One of the
     /// metadata is in authenticateClient already, so that it is no difference to the LPA; confined to
     /// getBoundProfilePackage it is one.
@@ -163,6 +166,7 @@ impl Action {
             Action::WrongTransactionId
             | Action::BadSignature
             | Action::WrongCertificate
+            | Action::Replay
             | Action::TamperSegment { .. } => Occasion::Response,
         }
     }
@@ -170,7 +174,7 @@ impl Action {
     /// Whether the action has something to act on at this function: only then is it an occasion.
     fn suits(&self, function: Option<Function>) -> bool {
         match self {
-            Action::WrongTransactionId | Action::BadSignature => matches!(
+            Action::WrongTransactionId | Action::BadSignature | Action::Replay => matches!(
                 function,
                 Some(
                     Function::InitiateAuthentication | Function::AuthenticateClient | Function::GetBoundProfilePackage
@@ -285,6 +289,7 @@ impl fmt::Display for Action {
             Action::HttpRedirect(to) => write!(f, "redirected to {to}"),
             Action::HttpHuge { bytes } => write!(f, "{bytes} bytes before the response"),
             Action::WrongCertificate => f.write_str("wrong certificate"),
+            Action::Replay => f.write_str("response of an earlier session"),
             Action::Flaw(flaw) => write!(f, "{flaw}"),
             Action::HttpStatus { status, .. } => write!(f, "HTTP status {status}"),
             Action::HttpNoReply => f.write_str("no HTTP response"),
@@ -386,11 +391,13 @@ pub struct Armed {
 pub(crate) struct Faults {
     all: Mutex<Vec<Armed>>,
     start: Instant,
+    /// The first responses, to be played again.
+    recorded: Mutex<Vec<(Function, Answer)>>,
 }
 
 impl Default for Faults {
     fn default() -> Self {
-        Faults { all: Mutex::default(), start: Instant::now() }
+        Faults { all: Mutex::default(), start: Instant::now(), recorded: Mutex::default() }
     }
 }
 
@@ -409,6 +416,22 @@ impl Faults {
 
     pub(crate) fn list(&self) -> Vec<Armed> {
         self.lock().clone()
+    }
+
+    /// Remembers the first response of a function, when one is to be played again, and gives the one before.
+    pub(super) fn recorded(&self, function: Option<Function>, answer: &Answer) -> Option<Answer> {
+        let function = function?;
+        if !self.lock().iter().any(|armed| armed.fault.action == Action::Replay) {
+            return None;
+        }
+        let mut recorded = self.recorded.lock().unwrap_or_else(PoisonError::into_inner);
+        match recorded.iter().find(|(known, _)| *known == function) {
+            Some((_, first)) => Some(first.clone()),
+            None => {
+                recorded.push((function, answer.clone()));
+                None
+            }
+        }
     }
 
     /// Whether one is set for an order.

@@ -36,7 +36,7 @@ pub struct FaultSpec {
     /// Subject and reason of a refusal, as in `8.2.6/3.8`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refuse: Option<String>,
-    /// What is wrong in the message: `wrong-transaction-id`, `bad-signature`, `wrong-certificate`, `tamper-segment`,
+    /// What is wrong in the message: `wrong-transaction-id`, `bad-signature`, `wrong-certificate`, `replay`, `tamper-segment`,
     /// `tamper-mac`, or one of the packages that are made wrong, as in `package-iccid`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub es9plus: Option<String>,
@@ -116,11 +116,12 @@ fn http(bytes: Option<usize>) -> [(&'static str, Action); 7] {
 }
 
 /// The words of `es9plus`, at this segment where one is meant.
-fn es9plus(segment: usize) -> [(&'static str, Action); 21] {
+fn es9plus(segment: usize) -> [(&'static str, Action); 22] {
     [
         ("wrong-transaction-id", Action::WrongTransactionId),
         ("bad-signature", Action::BadSignature),
         ("wrong-certificate", Action::WrongCertificate),
+        ("replay", Action::Replay),
         ("tamper-segment", Action::TamperSegment { segment, part: SegmentPart::Data }),
         ("tamper-mac", Action::TamperSegment { segment, part: SegmentPart::Mac }),
         ("package-transaction-id", Action::Flaw(PackageFlaw::TransactionId)),

@@ -203,7 +203,16 @@ fn request_fault(front: &Front, sought: Sought<'_>) -> Option<Broken> {
 
 /// What a fault does to the response of a function.
 fn response_fault(front: &Front, sought: Sought<'_>, answer: &mut Answer) {
+    let earlier = front.faults.recorded(sought.function, answer);
     if let Some(action) = front.faults.fire(Occasion::Response, sought) {
+        if let (Action::Replay, Some(mut earlier)) = (&action, earlier) {
+            // Whoever plays it again puts this session's id on it, or the client would not even look inside.
+            if let (Some(old), Some(new)) = (earlier.transaction_id_mut(), answer.transaction_id_mut()) {
+                old.clone_from(new);
+            }
+            *answer = earlier;
+            return front.options.observer.fault(&FaultFired { action, function: sought.function });
+        }
         // A segment that the package does not have, say, is not altered: then nothing has fired.
         if action.alter(answer, &front.backend) {
             front.options.observer.fault(&FaultFired { action, function: sought.function });

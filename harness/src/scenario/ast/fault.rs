@@ -202,6 +202,8 @@ pub enum Es9PlusFault {
     WrongTransactionId,
     /// The certificate in the response is the server's other one.
     WrongCertificate,
+    /// The response is that of an earlier session.
+    Replay,
     /// The package is made wrong from the beginning.
     Flaw(PackageFlaw),
 }
@@ -215,6 +217,7 @@ impl Es9PlusFault {
             Es9PlusFault::BadSignature => Action::BadSignature,
             Es9PlusFault::WrongTransactionId => Action::WrongTransactionId,
             Es9PlusFault::WrongCertificate => Action::WrongCertificate,
+            Es9PlusFault::Replay => Action::Replay,
             Es9PlusFault::Flaw(flaw) => Action::Flaw(flaw),
         }
     }
@@ -227,6 +230,7 @@ impl Word for Es9PlusFault {
         ("bad-signature", Es9PlusFault::BadSignature),
         ("wrong-transaction-id", Es9PlusFault::WrongTransactionId),
         ("wrong-certificate", Es9PlusFault::WrongCertificate),
+        ("replay", Es9PlusFault::Replay),
         ("package-transaction-id", Es9PlusFault::Flaw(PackageFlaw::TransactionId)),
         ("package-operation", Es9PlusFault::Flaw(PackageFlaw::RemoteOperation)),
         ("package-key-type", Es9PlusFault::Flaw(PackageFlaw::KeyType)),

@@ -214,7 +214,8 @@ impl Modem {
         if bytes.is_empty() || socket.state == SocketState::Closing {
             return;
         }
-        let (port, mode) = (socket.port, socket.mode);
+        let (port, mode, context) = (socket.port, socket.mode, socket.context);
+        self.state.network.carry(context, 0, bytes.len() as u64, self.state.now);
         let is_transparent = mode == AccessMode::Transparent && self.is_transparent(port, id);
         let Some(socket) = self.state.sockets.get_mut(id) else { return };
         socket.total_received += bytes.len() as u64;

@@ -451,6 +451,7 @@ impl Modem {
         }
         self.state.shut_down();
         self.state.urcs.clear();
+        self.state.count_sent();
         output.requests.append(&mut self.state.sockets.requests);
         self.boot(output);
     }
@@ -543,6 +544,7 @@ impl Modem {
                 output.push(index, WriteKind::Urc, bytes);
             }
         }
+        self.state.count_sent();
         output.requests.append(&mut self.state.sockets.requests);
         if restart && !self.is_off {
             self.restart(output);

@@ -12,6 +12,7 @@ use crate::pdp::PdpType;
 use crate::radio::RadioSetting;
 use crate::sim::SimState;
 use crate::sms::pdu::Message;
+use crate::socket::SocketRequest;
 use crate::state::State;
 use crate::toolkit::Location;
 
@@ -199,6 +200,16 @@ impl State {
             self.network.note_message("delivered");
         }
         self.hand_on_events();
+    }
+
+    /// Tells the network of what is handed out for sending: it counts it, and the device is not idle.
+    pub(crate) fn count_sent(&mut self) {
+        for request in &self.sockets.requests {
+            let SocketRequest::Send { id, bytes, .. } = request else { continue };
+            if let Some(socket) = self.sockets.get(*id) {
+                self.network.carry(socket.context, bytes.len() as u64, 0, self.now);
+            }
+        }
     }
 
     /// The network has a message for the device. False when there is no subscriber that it could be for.

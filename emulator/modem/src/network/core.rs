@@ -37,6 +37,8 @@ pub(crate) struct Session {
     pub(crate) cid: u8,
     pub(crate) apn: String,
     pub(crate) address: Ipv4Addr,
+    /// Bytes from the device, and to it.
+    pub(crate) carried: (u64, u64),
 }
 
 /// What is known of a subscriber.
@@ -176,6 +178,7 @@ impl CoreNetwork {
         let session = outcome.map(|first| Session {
             cid,
             apn: apn.to_owned(),
+            carried: (0, 0),
             address: match first {
                 Some(first) => Ipv4Addr::from(u32::from(first).wrapping_add(known.len() as u32)),
                 None => Ipv4Addr::new(10, 7, 157, cid),
@@ -214,6 +217,15 @@ impl CoreNetwork {
         Ok(policy.address)
     }
 
+    /// A data session has carried so many bytes from the device, and so many to it.
+    pub(crate) fn carry(&mut self, subscriber: &Subscriber, cid: u8, sent: u64, received: u64) {
+        let Some(record) = self.records.get_mut(&subscriber.imsi) else { return };
+        if let Some(session) = record.sessions.iter_mut().find(|session| session.cid == cid) {
+            session.carried.0 = session.carried.0.saturating_add(sent);
+            session.carried.1 = session.carried.1.saturating_add(received);
+        }
+    }
+
     /// A data session ends. `why` says of whose doing, and what it has carried.
     pub(crate) fn end_session(&mut self, subscriber: &Subscriber, cid: u8, why: &str) {
         let Some(record) = self.records.get_mut(&subscriber.imsi) else { return };
@@ -225,7 +237,8 @@ impl CoreNetwork {
         let place = record.place.clone();
         let mut event = self.event(subscriber, EventKind::DeletePdpContext, place.as_ref());
         event.apn = Some(session.apn);
-        event.description = why.to_owned();
+        let (sent, received) = session.carried;
+        event.description = format!("{why}; {sent} bytes sent, {received} bytes received");
         self.log.push_back(event);
     }
 
@@ -386,7 +399,12 @@ mod tests {
         let second = core.begin_session(&who, 2, "em").unwrap();
         assert_eq!(u32::from(second.address), u32::from(session.address) + 1);
         assert_eq!(core.state(&who), Connectivity::Online);
-        core.end_session(&who, 1, "");
+        core.carry(&who, 1, 1000, 200);
+        core.carry(&who, 1, 24, 0);
+        core.carry(&who, 9, 5, 5);
+        core.end_session(&who, 1, "done");
+        let told = core.log.back().unwrap();
+        assert_eq!(told.description, "done; 1024 bytes sent, 200 bytes received");
         core.register(&who, &cells[2]).unwrap();
         assert_eq!(core.state(&who), Connectivity::Online);
         core.detach(&who);

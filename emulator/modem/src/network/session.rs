@@ -2,6 +2,7 @@
 //! cause.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 
 use super::cause::SessionCause;
 use super::device::Network;
@@ -34,6 +35,14 @@ impl Network {
     pub(crate) fn deactivate(&mut self, cid: u8) {
         if let Some(subscriber) = &self.subscriber {
             self.core.end_session(subscriber, cid, "the device has ended it");
+        }
+    }
+
+    /// A session has carried so many bytes from the device, and so many to it.
+    pub(crate) fn carry(&mut self, cid: u8, sent: u64, received: u64, now: Duration) {
+        self.power.traffic_at(now);
+        if let Some(subscriber) = &self.subscriber {
+            self.core.carry(subscriber, cid, sent, received);
         }
     }
 

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use smdp::manage::{code_as_png, code_as_svg};
 
 use crate::cli::Abort;
+use crate::lab::system_time;
 use crate::runner::result::exit;
 
 /// The arguments of `esimlab order`.
@@ -80,6 +81,14 @@ struct AddArgs {
     #[arg(long, value_name = "N")]
     number: Option<u32>,
 
+    /// How long it can be downloaded, in seconds from now
+    #[arg(long, value_name = "SECONDS")]
+    expires_in: Option<u32>,
+
+    /// How often a download may be tried
+    #[arg(long, value_name = "N")]
+    max_attempts: Option<u32>,
+
     #[command(flatten)]
     code: CodeArgs,
 }
@@ -137,6 +146,8 @@ pub(crate) fn run(args: &OrderArgs) -> Result<u8, Abort> {
                 "eid": add.eid.map(|eid| eid.to_string()),
                 "confirmation_code": add.confirmation_code,
                 "state": add.state,
+                "expires": add.expires_in.map(|seconds| system_time() + i64::from(seconds)),
+                "max_attempts": add.max_attempts,
             });
             let order = control.call("POST", "/orders", Some(&body))?;
             print(&in_words(&order));

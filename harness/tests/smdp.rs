@@ -229,6 +229,12 @@ fn the_program_listens_on_loopback_and_ends_when_it_is_told() {
     assert!(order(&["show", "1", "--no-qr"]).1.contains("released by hand"));
     assert!(order(&["cancel", "1"]).1.contains("order 1, unavailable"));
     assert_eq!(order(&["show", "nothing"]).0, Some(2));
+    let limits = ["--expires-in", "86400", "--max-attempts", "2", "--no-qr"];
+    assert_eq!(order(&[&["add", "operator-a", "TOKEN-2"][..], &limits].concat()).0, Some(0));
+    let limited = server.orders()[1].clone();
+    assert_eq!(limited["max_attempts"], 2);
+    let left = limited["expires"].as_i64().unwrap() - system_time();
+    assert!((80_000..=86_400).contains(&left), "{left} s");
 
     let pid = rustix::process::Pid::from_raw(id.cast_signed()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();

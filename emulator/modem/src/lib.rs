@@ -4,6 +4,8 @@
 //!   [`Card`], which is any thing that answers APDUs.
 //! - [`Model`] is what distinguishes one module from another, as data: identity, ports, dialect.
 //! - [`RunningModem`] puts a core on pseudo-terminals, one per AT port.
+//! - [`network`] is the mobile network around it, with its operators, their subscriptions and their console.
+//! - [`Downloader`] makes downloads for the module's own LPA.
 //!
 //! What happens inside is told to an [`Observer`]: command lines, responses, APDUs.
 

@@ -140,6 +140,8 @@ impl Network {
     /// stays with them.
     pub(crate) fn restart(&mut self) {
         self.leave();
+        // A module that slept is awake.
+        self.power.wake(Duration::ZERO);
         self.reports = [0; 4];
         self.told = Default::default();
         self.subscriber = None;

@@ -313,6 +313,10 @@ fn power_saving_as_the_document_has_it() {
     bench.say("ATE0+QCFG=\"psm/enter\",1");
     assert_eq!(lines(&bench.pass(seconds(5))), ["PSM POWER DOWN"]);
     let _ = bench.modem.wake();
+    // A restart wakes it, too.
+    bench.say("ATE0");
+    assert_eq!(lines(&bench.pass(seconds(5))), ["PSM POWER DOWN"]);
+    assert_eq!(lines(&String::from_utf8(bench.modem.reset().for_port(0)).unwrap())[0], "RDY");
     bench.say("ATE0+CPSMS=0");
     assert_eq!(bench.pass(seconds(100)), "");
 }
@@ -480,7 +484,10 @@ proptest! {
                 Happening::Pass(milliseconds) => drop(bench.pass(Duration::from_millis(milliseconds))),
                 Happening::Message => drop(bench.modem.send_message("+4912345", "x")),
                 Happening::Wake => drop(bench.modem.wake()),
-                Happening::Reset => drop(bench.modem.reset()),
+                Happening::Reset => {
+                    drop(bench.modem.reset());
+                    prop_assert!(!bench.modem.network().asleep, "a restart wakes");
+                }
             }
             drop(bench.pass(Duration::ZERO));
             prop_assert!(bench.modem.deadline().is_none_or(|due| due > bench.now), "something stays due");

@@ -249,6 +249,7 @@ pub fn scenario() -> Value {
             "segment": integer("how many bytes go into one STORE DATA", 1, 255),
             "csim": boolean("whether the LPA reaches the card by AT+CSIM"),
             "accept_rules": boolean("whether the user agrees to the policy rules of the profile"),
+            "isd_r": pattern("the AID of the ISD-R, for a card that has another", "^([0-9A-Fa-f]{2}){5,16}$"),
             "refresh": boolean("whether the LPA asks for a REFRESH when it switches profiles"),
             "server": {
                 "description": "what the operator of the server does",

@@ -155,7 +155,7 @@ pub struct Given {
 }
 
 /// The names that may stand in braces.
-const NAMES: [&str; 17] = [
+const NAMES: [&str; 18] = [
     "tty",
     "ci",
     "activation_code",
@@ -171,16 +171,18 @@ const NAMES: [&str; 17] = [
     "segment",
     "csim",
     "accept_rules",
+    "isd_r",
     "no_refresh",
     "resolve",
 ];
 
 /// Those of the names that are settings: an LPA that has no place for one of them cannot be set so.
-const SETTINGS: [(&str, &str); 6] = [
+const SETTINGS: [(&str, &str); 7] = [
     ("timeout", "how long it waits"),
     ("segment", "how many bytes it sends at a time"),
     ("csim", "to reach the card by AT+CSIM"),
     ("accept_rules", "that the user agrees to policy rules"),
+    ("isd_r", "which ISD-R the card has"),
     ("no_refresh", "to do without a REFRESH"),
     ("resolve", "where a name leads to"),
 ];
@@ -475,12 +477,15 @@ impl Call {
 impl LpaSettings {
     /// What they give to a description. Those that are switched on have an empty text: `["--csim{csim}"]`.
     pub fn given(&self, given: &mut Given) {
-        let LpaSettings { timeout, segment, csim, accept_rules, no_refresh, resolve } = self;
+        let LpaSettings { timeout, segment, csim, accept_rules, isd_r, no_refresh, resolve } = self;
         if let Some(timeout) = timeout {
             given.set("timeout", timeout.as_secs_f64().to_string());
         }
         if let Some(segment) = segment {
             given.set("segment", segment.to_string());
+        }
+        if let Some(isd_r) = isd_r {
+            given.set("isd_r", isd_r);
         }
         if let Some(resolve) = resolve {
             given.set("resolve", resolve);

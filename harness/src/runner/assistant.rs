@@ -316,6 +316,7 @@ mod tests {
             segment: None,
             csim: false,
             accept_rules: false,
+            isd_r: None,
             no_refresh: false,
             resolve: None,
         };

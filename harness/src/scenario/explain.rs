@@ -151,12 +151,13 @@ fn or_nothing(list: Vec<String>) -> String {
 
 /// The settings of the LPA for an operation, in words.
 fn settings(settings: &LpaSettings) -> Vec<String> {
-    let LpaSettings { timeout, segment, csim, accept_rules, no_refresh, resolve: _ } = settings;
+    let LpaSettings { timeout, segment, csim, accept_rules, isd_r, no_refresh, resolve: _ } = settings;
     let words = [
         timeout.map(|timeout| format!("it waits {} at most for an answer", time(timeout))),
         segment.map(|segment| format!("{segment} bytes go into one STORE DATA")),
         csim.then(|| "by AT+CSIM".to_owned()),
         accept_rules.then(|| "the user agrees to the policy rules".to_owned()),
+        isd_r.as_ref().map(|aid| format!("its ISD-R is {aid}")),
         no_refresh.then(|| "without a REFRESH".to_owned()),
     ];
     words.into_iter().flatten().collect()

@@ -153,6 +153,8 @@ pub struct LpaSettings {
     pub csim: bool,
     /// Whether the user agrees to the policy rules of the profile.
     pub accept_rules: bool,
+    /// The AID of the ISD-R, for a card that has another.
+    pub isd_r: Option<String>,
     /// Whether profiles are switched without a REFRESH.
     pub no_refresh: bool,
     /// Where the server is that goes by a name, `HOST:PORT:ADDRESS`; the runner knows it.

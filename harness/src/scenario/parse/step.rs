@@ -44,6 +44,7 @@ const KINDS: [Kind; 12] = [
             "segment",
             "csim",
             "accept_rules",
+            "isd_r",
             "refresh",
         ],
         help: "what must come of an operation is told by `outcome`, `status`, `curl`, `http`, `euicc`",
@@ -502,6 +503,17 @@ impl Reader<'_> {
         let timeout = fields.take("timeout").and_then(|value| self.duration(value));
         let segment = fields.take("segment").and_then(|value| self.integer(value, 1..=255));
         let segment = segment.and_then(|segment| u8::try_from(segment).ok());
+        let isd_r = fields.take("isd_r").and_then(|value| {
+            let text = self.string(value)?;
+            if rsp::Aid::parse(text).is_err() {
+                self.mistake(
+                    Mistake::new(value.span(), format!("{text:?} is no AID"), "no AID")
+                        .help("an AID has 5 to 16 bytes in hexadecimal digits: `\"A0000005591010FFFFFFFF8900000100\"`"),
+                );
+                return None;
+            }
+            Some(text.to_owned())
+        });
         let mut flag = |key| fields.take(key).and_then(|value| self.boolean(value));
         let (csim, accept_rules, refresh) = (flag("csim"), flag("accept_rules"), flag("refresh"));
         let settings = LpaSettings {
@@ -510,6 +522,7 @@ impl Reader<'_> {
             csim: csim.unwrap_or(false),
             accept_rules: accept_rules.unwrap_or(false),
             no_refresh: refresh == Some(false),
+            isd_r,
             resolve: None,
         };
         (self.mistakes.len() == before).then_some(settings)

@@ -344,6 +344,7 @@ mistakes! {
     an_order_that_the_operator_does_not_have: with_step("server = { release = \"TOKEN-2\" }");
     a_thing_that_is_not_done_with_a_card: with_step("card = \"eject\"");
     parallel_of_one: with_step("parallel = [{ at = \"AT\" }]");
+    an_isd_r_that_is_no_aid: with_step("lpa = { list = true }\noutcome = \"success\"\nisd_r = \"A000\"");
     a_list_where_nothing_is_listed: with_step("lpa = { enable = 1 }\noutcome = \"success\"\nprofiles = []");
     several_mistakes_at_once: with("[modem]\nmodle = \"RM500Q-GL\"\n[card]\neid = 5\n[[fault]]\nhttp = \"503\"");
 }

@@ -801,6 +801,25 @@ fn link_all(ttys: &[PathBuf], folder: &Path) -> std::io::Result<Vec<PathBuf>> {
 }
 
 /// A lab that runs. Dropping it takes it down.
+///
+/// ```
+/// use esimlab::lab::Lab;
+/// use smdp::profile::built_in_named;
+/// use smdp::{OrderSpec, Profile};
+///
+/// #[tokio::main]
+/// async fn main() -> Result<(), Box<dyn std::error::Error>> {
+///     let profile = Profile::build(&built_in_named("operator-a").ok_or("it is built in")?)?;
+///     let lab = Lab::builder().order(OrderSpec::new("MY-ORDER", profile)).start()?;
+///     // What is under test gets these, and then shows what it can do:
+///     println!("{} {} {}", lab.tty().display(), lab.smdp_address(), lab.ci_file().display());
+///     assert!(lab.profiles().is_empty());
+///     // Nobody has to sleep until something has happened.
+///     lab.reset_modem();
+///     lab.wait_for("card reset").await;
+///     Ok(())
+/// }
+/// ```
 pub struct Lab {
     modem: Arc<RunningModem>,
     /// Links to its terminals, when these come and go.
@@ -1017,6 +1036,12 @@ impl Lab {
     /// The certificates and keys.
     pub fn pki(&self) -> &Pki {
         &self.pki
+    }
+
+    /// Waits for the first event with this text in its words, as `esimlab up --verbose` shows them; one that has been
+    /// seen already counts. For more there is [`Timeline::wait_for`].
+    pub async fn wait_for(&self, text: &str) -> crate::timeline::Event {
+        self.timeline.wait_for(0, |event| event.kind.to_string().contains(text)).await.1
     }
 
     /// Everything that was seen.

@@ -38,7 +38,7 @@ fn the_commands_of_the_page_are_understood() {
         .filter(|word| {
             word.strip_prefix("--").is_some_and(|name| name.starts_with(|char: char| char.is_ascii_alphabetic()))
         })
-        .map(|word| word.trim_end_matches([',', '.', ':', ';']))
+        .map(|word| word.split('=').next().unwrap_or(word).trim_end_matches([',', '.', ':', ';']))
         .collect();
     options.sort_unstable();
     options.dedup();
@@ -46,7 +46,13 @@ fn the_commands_of_the_page_are_understood() {
         let output = Command::new(env!("CARGO_BIN_EXE_esimlab")).args([command, "--help"]).output().unwrap();
         String::from_utf8(output.stdout).unwrap()
     };
-    let known = help("run") + &help("merge") + &help("up") + "--release --example ";
+    let known = help("run")
+        + &help("merge")
+        + &help("up")
+        + &help("compare")
+        + &help("record")
+        + &help("replay")
+        + "--release --example ";
     for option in options {
         assert!(known.contains(option), "{option}");
     }

@@ -42,7 +42,7 @@ pub struct CompareArgs {
     scenarios: Vec<String>,
 
     /// What may be changed on the card: nothing when not given. It is put back afterwards
-    #[arg(long, value_name = "WHAT", default_value = "none", require_equals = true)]
+    #[arg(long, value_name = "WHAT", default_value = "none")]
     allow_write: AllowWrite,
 
     /// Print what was found as one JSON object

@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::OnceLock;
 
 use openssl::bn::{BigNum, BigNumContext};
-use openssl::ec::{EcGroup, EcKey, EcPoint, PointConversionForm};
+use openssl::ec::{EcGroup, EcKey, EcPoint, EcPointRef, PointConversionForm};
 use openssl::ecdsa::EcdsaSig;
 use openssl::error::ErrorStack;
 use openssl::md::Md;
@@ -156,9 +156,10 @@ impl Random for SeededRandom {
 #[derive(Clone)]
 pub struct PublicKey {
     curve: Curve,
-    key: EcKey<Public>,
-    /// In uncompressed form: it costs an inversion in the field each time that it is computed.
+    /// In uncompressed form, checked to be on the curve.
     point: [u8; 65],
+    /// As OpenSSL wants it for signatures, made when there is one to verify: a one-time key never needs it.
+    key: OnceLock<EcKey<Public>>,
 }
 
 impl PublicKey {
@@ -167,12 +168,11 @@ impl PublicKey {
         if bytes.len() != 65 || bytes[0] != 0x04 {
             return Err(CryptoError::NotOnCurve(curve));
         }
-        let group = curve.group();
         let mut context = BigNumContext::new()?;
         // A failed conversion leaves its reason on OpenSSL's per-thread error queue: taking the ErrorStack clears it.
-        let point = EcPoint::from_bytes(group, bytes, &mut context).map_err(|_| CryptoError::NotOnCurve(curve))?;
-        let key = EcKey::from_public_key(group, &point)?;
-        Ok(PublicKey { curve, key, point: bytes.try_into().map_err(|_| CryptoError::NotOnCurve(curve))? })
+        EcPoint::from_bytes(curve.group(), bytes, &mut context).map_err(|_| CryptoError::NotOnCurve(curve))?;
+        let point = bytes.try_into().map_err(|_| CryptoError::NotOnCurve(curve))?;
+        Ok(PublicKey { curve, point, key: OnceLock::new() })
     }
 
     /// From the point in compressed form, `02` or `03` by the parity of Y, and X (SEC 1 §2.3.3).
@@ -183,13 +183,27 @@ impl PublicKey {
         let group = curve.group();
         let mut context = BigNumContext::new()?;
         let point = EcPoint::from_bytes(group, bytes, &mut context).map_err(|_| CryptoError::NotOnCurve(curve))?;
-        PublicKey::of(curve, EcKey::from_public_key(group, &point)?)
+        PublicKey::of(curve, &point)
     }
 
-    fn of(curve: Curve, key: EcKey<Public>) -> Result<Self, CryptoError> {
+    /// From a point of the curve.
+    fn of(curve: Curve, point: &EcPointRef) -> Result<Self, CryptoError> {
         let mut context = BigNumContext::new()?;
-        let bytes = key.public_key().to_bytes(curve.group(), PointConversionForm::UNCOMPRESSED, &mut context)?;
-        Ok(PublicKey { curve, key, point: bytes.try_into().map_err(|_| CryptoError::NotOnCurve(curve))? })
+        let bytes = point.to_bytes(curve.group(), PointConversionForm::UNCOMPRESSED, &mut context)?;
+        let point = bytes.try_into().map_err(|_| CryptoError::NotOnCurve(curve))?;
+        Ok(PublicKey { curve, point, key: OnceLock::new() })
+    }
+
+    fn ec_point(&self) -> Result<EcPoint, ErrorStack> {
+        EcPoint::from_bytes(self.curve.group(), &self.point, &mut *BigNumContext::new()?)
+    }
+
+    fn ec_key(&self) -> Result<&EcKey<Public>, ErrorStack> {
+        if let Some(key) = self.key.get() {
+            return Ok(key);
+        }
+        let key = EcKey::from_public_key(self.curve.group(), &*self.ec_point()?)?;
+        Ok(self.key.get_or_init(|| key))
     }
 
     /// The curve.
@@ -211,7 +225,7 @@ impl PublicKey {
         let verified = || -> Result<bool, ErrorStack> {
             let r = BigNum::from_slice(&signature[..32])?;
             let s = BigNum::from_slice(&signature[32..])?;
-            EcdsaSig::from_private_components(r, s)?.verify(&digest, &self.key)
+            EcdsaSig::from_private_components(r, s)?.verify(&digest, self.ec_key()?)
         };
         verified().unwrap_or(false)
     }
@@ -276,8 +290,8 @@ impl PrivateKey {
 
     fn from_ec_key(key: EcKey<Private>) -> Result<Self, CryptoError> {
         let curve = Curve::of_group(key.group().curve_name()).ok_or(CryptoError::UnsupportedKey)?;
-        let public = EcKey::from_public_key(curve.group(), key.public_key())?;
-        Ok(PrivateKey { curve, key: PKey::from_ec_key(key)?, public: PublicKey::of(curve, public)? })
+        let public = PublicKey::of(curve, key.public_key())?;
+        Ok(PrivateKey { curve, key: PKey::from_ec_key(key)?, public })
     }
 
     /// The curve.
@@ -334,7 +348,7 @@ impl PrivateKey {
         let mut context = BigNumContext::new_secure()?;
         let own = self.key.ec_key()?;
         let mut shared = EcPoint::new(group)?;
-        shared.mul2(group, peer.key.public_key(), own.private_key(), &mut context)?;
+        shared.mul2(group, &*peer.ec_point()?, own.private_key(), &mut context)?;
         let (mut x, mut y) = (BigNum::new_secure()?, BigNum::new_secure()?);
         shared.affine_coordinates(group, &mut x, &mut y, &mut context)?;
         let mut secret = Zeroizing::new([0; 32]);

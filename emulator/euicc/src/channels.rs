@@ -160,7 +160,7 @@ impl Channels {
         let origin = self.slots[usize::from(from)].as_ref().filter(|_| from != 0);
         let channel = Channel {
             application: origin.map(|channel| channel.application).unwrap_or_default(),
-            selection: origin.map(|channel| channel.selection.clone()).unwrap_or_default(),
+            selection: origin.map(|channel| channel.selection.inherited()).unwrap_or_default(),
             ..Channel::default()
         };
         match &mut self.slots[usize::from(number)] {

@@ -27,6 +27,11 @@ impl Default for Selection {
 }
 
 impl Selection {
+    /// What a channel that is opened from this one begins with: the same selection, and nothing that is on its way.
+    pub(crate) fn inherited(&self) -> Self {
+        Selection { transfer: Transfer::None, ..self.clone() }
+    }
+
     pub(super) fn select(&mut self, file: FileRef, is_directory: bool, parent: FileRef) {
         (self.directory, self.file) = if is_directory { (file, None) } else { (parent, Some(file)) };
         self.record = 0;

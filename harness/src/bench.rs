@@ -31,6 +31,8 @@ pub enum BenchCommand {
     Card(crate::bench_card::CardArgs),
     /// Time round trips on the modem's terminal, and a fleet of modems
     At(crate::bench_at::AtArgs),
+    /// Send data through terminal, modem and TLS: throughput, and that every byte arrives
+    Data(crate::bench_data::DataArgs),
     /// Load the SM-DP+ with many cards: downloads per second, latency, processor time
     Smdp(crate::bench_smdp::SmdpBenchArgs),
 }
@@ -60,6 +62,7 @@ pub(crate) fn run(command: &BenchCommand) -> Result<u8, Abort> {
         BenchCommand::Download(args) => args,
         BenchCommand::Card(args) => return crate::bench_card::run(args),
         BenchCommand::At(args) => return crate::bench_at::run(args),
+        BenchCommand::Data(args) => return crate::bench_data::run(args),
         BenchCommand::Smdp(args) => return crate::bench_smdp::run(args),
     };
     let program = std::env::current_exe().map_err(|error| Abort::lab(format!("cannot find this program: {error}")))?;

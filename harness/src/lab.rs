@@ -19,7 +19,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use euicc::spec::{CardSpec, ProfileSource};
 use euicc::{CardConfig, Euicc, NotificationSummary, Nvram, NvramError, PreinstalledProfile, ProfileSummary};
 use modem::network::NetworkSpec;
-use modem::{Model, Modem, ModemEvent, RunningModem};
+use modem::{HostNetwork, Model, Modem, ModemEvent, RunningModem};
 use pki::{Pki, PkiSpec};
 use rsp::crypto::{Curve, PrivateKey, Random, SeededRandom, SystemRandom};
 use rsp::es10::config::encode_set_default_dp_address_request;
@@ -36,6 +36,7 @@ use crate::fault::cut::CuttableStore;
 use crate::fault::line::{FaultyLine, LineFault};
 use crate::fault::socket::DeadAddress;
 use crate::fault::{Deeds, Trigger};
+use crate::peer::{EchoPeer, FileFolder};
 pub use crate::scenario::ast::CardCertificate;
 use crate::scenario::ast::{Template, Variable};
 use crate::tidy::Nest;
@@ -137,6 +138,7 @@ pub struct LabBuilder {
     listen: SocketAddr,
     resolvable: bool,
     network: NetworkSpec,
+    reach: HostNetwork,
     use_default_smdp: bool,
     preinstalled: Vec<Preinstalled>,
     orders: Vec<OrderSpec>,
@@ -220,6 +222,12 @@ impl LabBuilder {
     /// Makes the server's address one whose host name does not resolve.
     pub fn unresolvable(mut self) -> Self {
         self.resolvable = false;
+        self
+    }
+
+    /// What the sockets of the modem reach beside the parts of the lab: this machine only when nothing is said.
+    pub fn reach(mut self, reach: HostNetwork) -> Self {
+        self.reach = reach;
         self
     }
 
@@ -486,9 +494,29 @@ impl LabBuilder {
             false => Some(Box::new(FaultyLine::new(self.line_faults, self.timeline.clone(), deeds, unplugging))),
         };
         let inserted = self.card_is_in.then(|| slot.card());
-        let modem = Modem::in_network(model, inserted, self.network, Some(Box::new(watch)));
-        let modem = RunningModem::start_on(modem, modem::HostNetwork::loopback(), line)
-            .map_err(io("the modem's pseudo-terminals"))?;
+        let mut reach = self.reach;
+        if let Some((host, _)) = address.rsplit_once(':')
+            && host.parse::<std::net::IpAddr>().is_err()
+            && self.resolvable
+        {
+            reach = reach.name(host, listening.ip());
+        }
+        let echo = match model.dialect.command_sets.contains(&modem::CommandSet::Sockets) {
+            true => Some(
+                EchoPeer::start(&echo_identity(&pki, self.curve, &mut *random("echo"), now))
+                    .map_err(io(format!("the peer {}", crate::peer::NAME)))?,
+            ),
+            false => None,
+        };
+        if let Some(echo) = &echo {
+            reach = echo.reached(reach);
+        }
+        let mut modem = Modem::in_network(model, inserted, self.network, Some(Box::new(watch)));
+        if let Some(folder) = &self.state {
+            let store = FileFolder::open(folder.join(FILES)).map_err(io(folder.display().to_string()))?;
+            modem.keep_files(Box::new(store));
+        }
+        let modem = RunningModem::start_on(modem, reach, line).map_err(io("the modem's pseudo-terminals"))?;
         let modem = Arc::new(modem);
         let trust = pki.ci(self.curve)?.to_pem().into_bytes();
         // The lab's own table of names, as far as the server is in it.
@@ -528,6 +556,7 @@ impl LabBuilder {
             unplugger,
             _dead: dead,
             pki,
+            echo,
             _folder: folder,
             _nest: nest,
         })
@@ -619,6 +648,16 @@ struct CardParts<'a> {
     now: i64,
     today: i64,
 }
+
+/// A certificate for the peer that sends everything back, where the CI's key is at hand to issue it.
+fn echo_identity(pki: &Pki, curve: Curve, random: &mut dyn Random, now: i64) -> Option<pki::Identity> {
+    let names = [crate::peer::NAME, "localhost", "127.0.0.1"].map(str::to_owned);
+    pki.ci_key(curve).ok()?;
+    pki.issue_tls(curve, &names, random, now).ok()
+}
+
+/// The modem's files in the folder that a lab keeps its state in.
+const FILES: &str = "ufs";
 
 /// The file of a card's data in the folder that a lab keeps its state in.
 const CARD_STORE: &str = "card.redb";
@@ -839,6 +878,7 @@ pub struct Lab {
     unplugger: tokio::task::JoinHandle<()>,
     _dead: Option<DeadAddress>,
     pki: Pki,
+    echo: Option<EchoPeer>,
     _folder: tempfile::TempDir,
     // The folder above is in it.
     _nest: Arc<Nest>,
@@ -873,6 +913,7 @@ impl Lab {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             resolvable: true,
             network: NetworkSpec::default(),
+            reach: HostNetwork::loopback(),
             use_default_smdp: false,
             preinstalled: Vec::new(),
             orders: Vec::new(),
@@ -976,6 +1017,13 @@ impl Lab {
     /// The terminal of the modem's first AT port.
     pub fn tty(&self) -> &Path {
         self.ttys().first().map(PathBuf::as_path).unwrap_or(Path::new(""))
+    }
+
+    /// The ports of the peer `echo.lab`, which sends everything back to the modem's own sockets: in the clear, and with
+    /// TLS where the lab can issue a certificate. `None` when the modem has no sockets.
+    pub fn echo_ports(&self) -> Option<(u16, Option<u16>)> {
+        let echo = self.echo.as_ref()?;
+        Some((crate::peer::PLAIN_PORT, echo.has_tls().then_some(crate::peer::TLS_PORT)))
     }
 
     /// The terminals of all AT ports.

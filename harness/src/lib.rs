@@ -10,6 +10,7 @@
 pub mod bench;
 pub mod bench_at;
 pub mod bench_card;
+mod bench_data;
 pub mod bench_smdp;
 mod built_in_lpa;
 pub mod cli;
@@ -22,6 +23,7 @@ pub mod hardware;
 pub mod lab;
 pub mod lpa;
 pub mod order_cmd;
+mod peer;
 mod profile;
 mod qr;
 pub mod report;

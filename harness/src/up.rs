@@ -4,12 +4,13 @@
 //! ended by Ctrl-C or a signal. Then everything it has made is gone: terminals, ports, the link, the CI file.
 
 use std::io::Write;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
 use euicc::spec::{CardSpec, ProfileSource};
+use modem::HostNetwork;
 use pki::{Pki, PkiSpec};
 use rsp::Eid;
 use rsp::crypto::{Curve, SystemRandom};
@@ -75,6 +76,14 @@ pub struct UpArgs {
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0")]
     control: SocketAddr,
 
+    /// Give a name an address for the modem's own sockets; what is looked up elsewhere comes after these
+    #[arg(long = "name", value_name = "NAME=ADDRESS", value_parser = parse_name)]
+    names: Vec<(String, IpAddr)>,
+
+    /// Let the modem's own sockets reach every address, not this machine only
+    #[arg(long)]
+    reach_anywhere: bool,
+
     /// Print one line of JSON when all is ready, and nothing else
     #[arg(long)]
     json: bool,
@@ -82,6 +91,17 @@ pub struct UpArgs {
     /// Print everything that is seen, as it happens, to standard error
     #[arg(short, long)]
     verbose: bool,
+}
+
+/// A name and its address.
+fn parse_name(text: &str) -> Result<(String, IpAddr), String> {
+    let (name, address) =
+        text.split_once('=').ok_or("write the name, `=`, and its address: `server.example=127.0.0.1`")?;
+    if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte)) {
+        return Err(format!("{name:?} is no name of a host"));
+    }
+    let address = address.parse().map_err(|_| format!("{address:?} is no IP address"))?;
+    Ok((name.to_owned(), address))
 }
 
 pub(crate) fn parse_curve(text: &str) -> Result<Curve, String> {
@@ -146,6 +166,14 @@ pub(crate) fn run(args: &UpArgs) -> Result<u8, Abort> {
         let timeline = Timeline::keeping(KEPT_EVENTS);
         let mut builder =
             Lab::builder().model(model).curve(args.curve).listen(args.listen).default_smdp().timeline(timeline);
+        let mut reach = HostNetwork::loopback();
+        for (name, address) in &args.names {
+            reach = reach.name(name, *address);
+        }
+        if args.reach_anywhere {
+            reach = reach.anywhere();
+        }
+        builder = builder.reach(reach);
         if let Some(pki) = pki {
             builder = builder.pki(pki);
         }
@@ -296,6 +324,10 @@ fn words(lab: &Lab, tty: &Path, control: &Path) -> String {
     let mut text = format!("An {} with eUICC {}\n\n  AT port          {}\n", lab.model(), lab.eid(), tty.display());
     for other in lab.ttys().iter().skip(1) {
         text += &format!("  second AT port   {}\n", other.display());
+    }
+    if let Some((plain, tls)) = lab.echo_ports() {
+        let tls = tls.map(|port| format!(", with TLS at port {port}")).unwrap_or_default();
+        text += &format!("  peer             {}, which sends everything back: port {plain}{tls}\n", crate::peer::NAME);
     }
     text += &format!("  SM-DP+           {}\n", lab.smdp_address());
     text += &format!("  CI certificate   {}\n", lab.ci_file().display());

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use crate::ppp::Ppp;
 use crate::socket::SocketId;
 
 /// Where a connection leads to.
@@ -24,6 +25,8 @@ pub(crate) enum Peer {
 #[derive(Debug, Default)]
 pub(crate) struct Connection {
     pub(crate) peer: Peer,
+    /// The link over a packet data context that has an IPv4 address.
+    pub(crate) link: Option<Box<Ppp>>,
     /// When data came last.
     last: Duration,
     /// Escape characters that are kept back.
@@ -44,6 +47,11 @@ impl Connection {
     /// A connection to this.
     pub(crate) fn to(peer: Peer) -> Self {
         Connection { peer, ..Connection::default() }
+    }
+
+    /// A connection over a packet data context, with a link where it has an IPv4 address.
+    pub(crate) fn over(cid: u8, link: Option<Box<Ppp>>) -> Self {
+        Connection { link, ..Connection::to(Peer::Packets(cid)) }
     }
 
     /// Data mode begins, or begins again.

@@ -341,6 +341,41 @@ impl Modem {
         }
     }
 
+    /// Bytes of a host for the link over a packet data context.
+    pub(crate) fn link_received(&mut self, index: usize, bytes: &[u8], output: &mut Output) {
+        let Some(port) = self.ports.get_mut(index) else { return };
+        let Some(link) = port.connection.as_mut().and_then(|connection| connection.link.as_mut()) else { return };
+        let answer = link.receive(bytes);
+        output.push(index, WriteKind::Response, answer.bytes);
+        if answer.is_over {
+            self.end_link(index, output);
+        }
+    }
+
+    /// Ends the links whose context is gone.
+    pub(crate) fn end_links(&mut self, output: &mut Output) {
+        for index in 0..self.ports.len() {
+            let peer =
+                self.ports.get(index).and_then(|port| port.connection.as_ref()).map(|connection| connection.peer);
+            if let Some(Peer::Packets(cid)) = peer
+                && self.state.pdp.bearer(cid).is_none()
+            {
+                self.end_link(index, output);
+            }
+        }
+    }
+
+    fn end_link(&mut self, index: usize, output: &mut Output) {
+        let Some(port) = self.ports.get_mut(index) else { return };
+        port.connection = None;
+        if matches!(port.mode, Mode::Data) {
+            port.mode = Mode::Command;
+            let mut response = Vec::new();
+            ResultCode::Failed(Failure::NoCarrier).write(&port.settings, &mut response);
+            output.push(index, WriteKind::Response, response);
+        }
+    }
+
     /// What has taken too long.
     pub(crate) fn expire_sockets(&mut self, output: &mut Output) {
         for id in self.state.sockets.expired(self.state.now) {

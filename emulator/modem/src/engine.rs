@@ -187,7 +187,7 @@ impl Modem {
             Pause::Nothing => {}
             Pause::Data(bytes) => match connection.peer {
                 Peer::Loop => output.push(index, WriteKind::Response, bytes),
-                Peer::Packets(_) => {}
+                Peer::Packets(_) => self.link_received(index, &bytes, output),
                 Peer::Socket(id) => {
                     self.state.sockets.send(id, bytes, None);
                     self.flush(output);
@@ -238,7 +238,7 @@ impl Modem {
                     let Sent { echoed } = connection.send(rest, now, escape, guard);
                     match connection.peer {
                         Peer::Loop => output.push(index, WriteKind::Response, echoed),
-                        Peer::Packets(_) => {}
+                        Peer::Packets(_) => self.link_received(index, &echoed, output),
                         Peer::Socket(id) => {
                             self.state.sockets.send(id, echoed, None);
                             self.flush(output);
@@ -501,6 +501,7 @@ impl Modem {
     /// Sends what the modem has to tell: to the ports of `AT+QURCCFG`, and first what was kept for them.
     pub(crate) fn flush(&mut self, output: &mut Output) {
         self.end_lost(output);
+        self.end_links(output);
         for (index, told) in std::mem::take(&mut self.state.told) {
             self.state.tap.event(ModemEvent::Urc { line: &told.line });
             if let Some(port) = self.ports.get_mut(index) {
@@ -644,6 +645,8 @@ impl Modem {
             port.pending = Some(Box::new(Pending { due, response: late, next, abort }));
             return;
         }
+        // Links of other ports: this one is in command mode.
+        self.end_links(output);
         let is_told = !self.state.urcs.is_empty() || !self.state.told.is_empty() || !self.state.lost.is_empty();
         let is_asked = !self.state.sockets.requests.is_empty();
         if !matches!(next, Next::Nothing) || is_told || is_asked || self.state.restart {

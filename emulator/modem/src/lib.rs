@@ -33,6 +33,7 @@ mod parse;
 mod pdp;
 mod phonebook;
 mod port;
+mod ppp;
 mod prompt;
 #[cfg(feature = "shell")]
 mod pty;

@@ -3,11 +3,12 @@
 use std::net::Ipv6Addr;
 
 use super::{Exec, INCORRECT, Next, Outcome, at_most, choice, name};
-use crate::connection::{Connection, Peer};
+use crate::connection::Connection;
 use crate::errors::CmeError;
 use crate::model::CommandSet;
 use crate::parse::{Params, quote};
 use crate::pdp::{ActivationError, Authentication, CONTEXTS, Context, Credentials, PdpType, SmCause};
+use crate::ppp::Ppp;
 use crate::result::{Failure, ResultCode};
 use crate::state::State;
 
@@ -357,7 +358,9 @@ pub(super) fn dial(exec: &mut Exec<'_>, cid: Result<u8, Failure>) -> Outcome {
     if exec.state.activate_context(cid).is_err() {
         return Err(Failure::NoCarrier);
     }
-    *exec.connection = Some(Connection::to(Peer::Packets(cid)));
+    let context = exec.state.pdp.get(cid);
+    let link = context.and_then(|context| Ppp::new(context.bearer.as_ref()?, context.name_servers()?)).map(Box::new);
+    *exec.connection = Some(Connection::over(cid, link));
     exec.code = Some(ResultCode::Connect(exec.settings.rate));
     exec.next = Next::Connect;
     Ok(())

@@ -128,3 +128,27 @@ fn dialling_packet_data() {
     assert!(say(&mut modem, "AT+CGACT?").contains("+CGACT: 1,1"));
     assert!(say(&mut modem, "AT+CGACT=0,1;+CGACT?").contains("+CGACT: 1,0"));
 }
+
+/// The link behind the dial string answers, ends on request, and goes with its context.
+#[test]
+fn a_link_over_packet_data() {
+    let (mut modem, _) = modem("RM500Q-GL");
+    let dial = "ATD*99***1#";
+    assert_eq!(say(&mut modem, dial), "\r\nCONNECT 115200\r\n");
+    // LCP: an echo request before anything was agreed to is answered, too (RFC 1661 §5.8 leaves it open).
+    let echo = b"\x7E\xFF\x7D\x23\xC0\x21\x7D\x29\x7D\x21\x7D\x20\x7D\x28\x7D\x20\x7D\x20\x7D\x20\x7D\x20";
+    let sum = [0xFF, 0x03, 0xC0, 0x21, 9, 1, 0, 8, 0, 0, 0, 0].iter().fold(0xFFFFu16, |sum, byte| {
+        (0..8).fold(sum ^ byte, |sum, _| if sum & 1 == 1 { sum >> 1 ^ 0x8408 } else { sum >> 1 })
+    });
+    let mut frame = echo.to_vec();
+    for byte in (!sum).to_le_bytes() {
+        frame.extend([0x7D, byte ^ 0x20]);
+    }
+    frame.push(0x7E);
+    let answer = modem.receive(0, &frame).for_port(0);
+    assert!(answer.starts_with(&[0x7E, 0xFF]) && answer.ends_with(&[0x7E]), "{answer:02X?}");
+    // The context goes, and the connection with it.
+    let output = modem.receive(1, b"AT+CGACT=0,1\r");
+    assert_eq!(output.for_port(0), b"\r\nNO CARRIER\r\n");
+    assert!(!modem.is_in_data_mode(0));
+}

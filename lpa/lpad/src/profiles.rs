@@ -9,7 +9,7 @@ use rsp::es10::notification::NotificationEvent;
 use rsp::es10::profiles::{ProfileClass, ProfileId, ProfileInfo, ProfileState};
 use rsp::{Aid, Iccid};
 
-use crate::es10::CardError;
+use crate::es10::{Card, CardError};
 use crate::failure::{Failure, Outcome, Step};
 use crate::http::Http;
 use crate::link::{ApduLink, LinkError};
@@ -129,6 +129,9 @@ pub struct CardInfo {
 /// How long the card is waited for after it has been reset by a REFRESH.
 const REFRESH_PATIENCE: Duration = Duration::from_secs(20);
 
+/// EnableProfileResponse and DisableProfileResponse, undefinedError (§5.7.16, §5.7.17).
+const UNDEFINED_ERROR: u32 = 127;
+
 impl<L: ApduLink, H: Http> Lpa<'_, L, H> {
     /// All profiles, in the order in which the card tells them.
     pub fn profiles(&mut self) -> Outcome<Vec<ProfileInfo>> {
@@ -149,10 +152,10 @@ impl<L: ApduLink, H: Http> Lpa<'_, L, H> {
             ProfileRef::Aid(aid) => list.into_iter().find(|info| info.isdp_aid.as_ref() == Some(aid)),
         };
         let identified = found.and_then(|info| {
-            let id = match (info.iccid, &info.isdp_aid) {
-                (Some(iccid), _) => ProfileId::Iccid(iccid),
-                (None, Some(aid)) => ProfileId::IsdpAid(aid.clone()),
-                (None, None) => return None,
+            let id = match (reference, info.iccid, &info.isdp_aid) {
+                (ProfileRef::Aid(aid), ..) | (_, None, Some(aid)) => ProfileId::IsdpAid(aid.clone()),
+                (_, Some(iccid), _) => ProfileId::Iccid(iccid),
+                (_, None, None) => return None,
             };
             Some(FoundProfile { iccid: info.iccid, id, info })
         });
@@ -173,19 +176,37 @@ impl<L: ApduLink, H: Http> Lpa<'_, L, H> {
         failure
     }
 
+    /// Enables or disables a profile. Some cards take only one of a profile's two names, and answer undefinedError to
+    /// the other (SimAdmin issue 31): where the user has not named it by its AID, that one is tried as well.
+    fn switch(
+        &mut self,
+        step: Step,
+        reference: &ProfileRef,
+        profile: &FoundProfile,
+        attempt: impl Fn(&mut Card<L>, ProfileId) -> Result<(), CardError>,
+    ) -> Outcome<()> {
+        let other = match (reference, &profile.info.isdp_aid) {
+            (ProfileRef::Aid(_), _) | (_, None) => None,
+            (_, Some(aid)) => Some(ProfileId::IsdpAid(aid.clone())),
+        };
+        let call = |card: &mut Card<L>| match (attempt(card, profile.id.clone()), other) {
+            (Err(CardError::Refused { code: UNDEFINED_ERROR, .. }), Some(other)) => attempt(card, other),
+            (result, _) => result,
+        };
+        self.card_step(step, call, |()| profile.facts())
+    }
+
     /// Enables a profile (§3.2.1). The one that was enabled is disabled by that.
     pub fn enable(&mut self, reference: &ProfileRef, refresh: bool) -> Outcome<Changed> {
         let profile = self.find(reference, Step::EnableProfile)?;
-        let id = profile.id.clone();
-        self.card_step(Step::EnableProfile, |card| card.enable_profile(id, refresh), |()| profile.facts())?;
+        self.switch(Step::EnableProfile, reference, &profile, |card, id| card.enable_profile(id, refresh))?;
         Ok(self.switched(profile, ProfileState::Enabled, refresh))
     }
 
     /// Disables a profile (§3.2.2).
     pub fn disable(&mut self, reference: &ProfileRef, refresh: bool) -> Outcome<Changed> {
         let profile = self.find(reference, Step::DisableProfile)?;
-        let id = profile.id.clone();
-        self.card_step(Step::DisableProfile, |card| card.disable_profile(id, refresh), |()| profile.facts())?;
+        self.switch(Step::DisableProfile, reference, &profile, |card, id| card.disable_profile(id, refresh))?;
         Ok(self.switched(profile, ProfileState::Disabled, refresh))
     }
 

@@ -51,6 +51,9 @@ use watch::Watch;
 /// How often the rate of a port in data mode is looked at.
 const LINE_CHECK: Duration = Duration::from_millis(100);
 
+/// An answer that takes less was given at once.
+const AT_ONCE: Duration = Duration::from_millis(1);
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // A panic elsewhere leaves plain data behind; the other ports go on.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -342,6 +345,7 @@ impl Shared {
     fn receive(&self, index: usize, bytes: &[u8]) {
         let Some(port) = self.port(index) else { return };
         self.watched();
+        let began = Instant::now();
         let mut modem = lock(&self.modem);
         let (visit, another) = port.begin_input();
         if another {
@@ -353,8 +357,11 @@ impl Shared {
             None => modem.receive_at(index, bytes, self.now()),
         };
         self.arm(&modem);
-        // The card may have taken its time: the host that asked may be gone by now.
-        self.watched();
+        // The card may have taken its time: the host that asked may be gone by now. After less than this it may be gone as
+        // well before the answer is written, and what nobody has read is thrown away when it goes.
+        if began.elapsed() >= AT_ONCE {
+            self.watched();
+        }
         self.deliver(output, Some(visit));
         drop(modem);
         self.flow.notify_waiters();

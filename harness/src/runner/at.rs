@@ -40,7 +40,7 @@ impl AtPort {
     /// empty lines. `last` is a line that also ends the answer: the one that is expected to.
     pub async fn command(&mut self, command: &str, last: Option<&str>) -> io::Result<Vec<String>> {
         self.write(format!("{command}\r").as_bytes()).await?;
-        let mut answer = Vec::new();
+        let mut answer: Vec<String> = Vec::new();
         let mut length = 0;
         loop {
             let line = self.line().await?;
@@ -48,8 +48,13 @@ impl AtPort {
             if length > LONGEST_ANSWER {
                 return Err(io::Error::other(format!("the answer has more than {LONGEST_ANSWER} bytes")));
             }
-            // The echo is the command itself, before anything else (V.250 §6.2.4).
-            if line.is_empty() || (answer.is_empty() && line == command) {
+            if line.is_empty() {
+                continue;
+            }
+            // The echo is the command itself, before its answer (V.250 §6.2.4): what came before it, between the opening
+            // of the terminal and the command, was unsolicited.
+            if line == command && answer.iter().all(|before| is_unsolicited(before)) {
+                answer.clear();
                 continue;
             }
             let is_final = is_final_result(&line) || Some(line.as_str()) == last;
@@ -144,6 +149,12 @@ pub(crate) fn is_final_result(line: &str) -> bool {
         || ["+CME ERROR:", "+CMS ERROR:", "CONNECT "].iter().any(|start| line.starts_with(start))
 }
 
+/// Whether a line has the form of an unsolicited result code: those of the standards begin with `+`, those of makers
+/// with other signs.
+fn is_unsolicited(line: &str) -> bool {
+    line.starts_with(['+', '^', '*', '%', '#'])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -184,14 +195,16 @@ mod tests {
             "AT+X?\r|\r\n+X: 1\r\n\r|\nOK\r\n",
             "\r\n+CME ERROR: 13\r\n",
             "ATV0\r0\r",
+            "\r\n+CREG: 0\r\nAT+CFUN=1\r|\r\nOK\r\n",
             "\r\nfirst\r\nATI\r\nOK\r\nlate\r\n",
         ]);
         let mut port = AtPort::open(&path).unwrap();
         assert_eq!(port.command("AT+X?", None).await.unwrap(), ["+X: 1", "OK"]);
         assert_eq!(port.command("AT+Y", None).await.unwrap(), ["+CME ERROR: 13"]);
         assert_eq!(port.command("ATV0", Some("0")).await.unwrap(), ["0"]);
+        assert_eq!(port.command("AT+CFUN=1", None).await.unwrap(), ["OK"], "what came before the echo");
         assert_eq!(port.command("ATI", None).await.unwrap(), ["first", "ATI", "OK"]);
-        assert_eq!(modem.join().unwrap().0, ["AT+X?", "AT+Y", "ATV0", "ATI"]);
+        assert_eq!(modem.join().unwrap().0, ["AT+X?", "AT+Y", "ATV0", "AT+CFUN=1", "ATI"]);
     }
 
     #[tokio::test]

@@ -53,6 +53,52 @@ fn examples_against_a_server() {
     line.stop();
 }
 
+/// §3.4 of the note against a server: what is received comes by itself, with its length.
+#[test]
+fn examples_of_direct_push_against_a_server() {
+    let server = certify(rsa(2048), Wanted::ca("server"));
+    let peer = Server::start(&Offer::usual(&server), echo);
+    let mut line = Line::new(HostNetwork::loopback().route("220.180.239.212", 8011, peer.address));
+    assert_eq!(line.ask("AT+QSSLOPEN=1,1,4,\"220.180.239.212\",8011,1"), "\r\nOK\r\n");
+    assert_eq!(line.until("+QSSLOPEN: 4,0\r\n"), "\r\n+QSSLOPEN: 4,0\r\n");
+    let state = line.ask("AT+QSSLSTATE");
+    let (start, end) =
+        ("\r\n+QSSLSTATE: 4,\"SSLClient\",\"220.180.239.212\",8011,", ",2,1,4,1,\"usbmodem\",1\r\n\r\nOK\r\n");
+    assert!(state.starts_with(start) && state.ends_with(end), "{state}");
+    // Of variable length, and of a fixed one.
+    for (command, text) in [("AT+QSSLSEND=4\r", "Test data from SSL\x1A"), ("AT+QSSLSEND=4,18\r", "Test data from SSL")]
+    {
+        line.write(command.as_bytes());
+        assert_eq!(line.until("> "), "\r\n> ");
+        line.write(text.as_bytes());
+        assert_eq!(line.until("SEND OK\r\n"), "\r\nSEND OK\r\n");
+        assert_eq!(line.until("from SSL"), "\r\n+QSSLURC: \"recv\",4,18\r\nTest data from SSL");
+        assert!(matches!(line.until("\r\n").as_str(), "\r\n"));
+    }
+    assert_eq!(line.ask("AT+QSSLCLOSE=4"), "\r\nOK\r\n");
+    line.stop();
+}
+
+/// §3.5 of the note against a server: data both ways without a frame around it, then the server stops the connection.
+#[test]
+fn examples_of_transparent_access_against_a_server() {
+    let server = certify(rsa(2048), Wanted::ca("server"));
+    let peer = Server::start(&Offer::usual(&server), |conversation| {
+        let mut heard = [0; 20];
+        let _ = conversation.read_exact(&mut heard);
+        let _ = conversation.write_all(&heard);
+        conversation.end();
+    });
+    let mut line = Line::new(HostNetwork::loopback().route("220.180.239.212", 8011, peer.address));
+    line.write(b"AT+QSSLOPEN= 1,1,4,\"220.180.239.212\",8011,2\r");
+    assert_eq!(line.until("CONNECT\r\n"), "\r\nCONNECT\r\n");
+    // What would be a command, a result code or an escape is data.
+    line.write(b"AT\r\nOK\r\n+++ no way!!");
+    assert_eq!(line.until("NO CARRIER\r\n"), "AT\r\nOK\r\n+++ no way!!\r\nNO CARRIER\r\n");
+    assert_eq!(line.ask("AT+QSSLCLOSE=4"), "\r\nOK\r\n");
+    line.stop();
+}
+
 /// Each version by each suite of table 2, against a server that offers only that one.
 #[test]
 fn every_version_by_every_suite() {

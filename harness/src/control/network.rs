@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{Shared, bad, done, parse};
 use crate::lab::Lab;
-use crate::scenario::ast::Word;
+use crate::scenario::ast::{DEEDS, Word};
 
 /// What the operator does, as a step of a scenario has it: `{"sim": "blocked"}`.
 #[derive(Debug, Deserialize)]
@@ -111,21 +111,7 @@ pub(super) async fn act(State(lab): Shared, body: Bytes) -> Response {
 
 /// What `/openapi.json` says of it.
 pub(super) fn paths(answer: &Value, error: &dyn Fn(&str) -> Value) -> Value {
-    let deeds = [
-        "sim",
-        "data",
-        "messages",
-        "roaming",
-        "dns",
-        "apns",
-        "blacklist",
-        "technologies",
-        "coverage",
-        "sms",
-        "reset",
-        "wake",
-    ];
-    let properties: serde_json::Map<String, Value> = deeds.iter().map(|deed| ((*deed).to_owned(), json!({}))).collect();
+    let properties: serde_json::Map<String, Value> = DEEDS.iter().map(|deed| ((*deed).to_owned(), json!({}))).collect();
     let schema = json!({
         "description": "one deed, as in the step `network` of a scenario",
         "type": "object",

@@ -67,23 +67,8 @@ impl smdp::front::Observer for ServerWatch {
 
     fn fault(&self, fault: &FaultFired) {
         self.watch.fault(fault);
-        use smdp::front::Action;
-        let layer = match fault.action {
-            Action::TcpClose | Action::TcpReset => "tcp",
-            Action::TlsClose | Action::TlsGarbage | Action::TlsAlert(_) | Action::TlsHang | Action::TlsFlaw(_) => "tls",
-            Action::HttpStatus { .. }
-            | Action::HttpNoReply
-            | Action::HttpCut { .. }
-            | Action::HttpDrip { .. }
-            | Action::HttpContentType
-            | Action::HttpGarbage
-            | Action::HttpMissing(_)
-            | Action::HttpRedirect(_)
-            | Action::HttpHuge { .. } => "http",
-            _ => "es9plus",
-        };
         let at = fault.function.map(|function| format!(" at {}", function.name())).unwrap_or_default();
-        self.timeline.fault(layer, format!("{}{at}", fault.action));
+        self.timeline.fault(fault.action.layer(), format!("{}{at}", fault.action));
     }
 
     fn handshake_failed(&self, reason: &str) {

@@ -4,7 +4,7 @@ use modem::network::{Connectivity, Dns, SubscriptionState, Technology};
 use serde_json::{Value, json};
 
 use super::{boolean, choice, integer, line, one_of, pattern, string, table, words};
-use crate::scenario::ast::NetworkEventWord;
+use crate::scenario::ast::{DEEDS, NetworkEventWord};
 
 const PLMN: &str = "^[0-9]{5,6}$";
 const TIME: &str = "^[0-9]+ *(ms|s|min|h|d)$";
@@ -100,20 +100,6 @@ pub(super) fn spec() -> Value {
 pub(super) fn action() -> Value {
     let mut technologies = json!({ "type": "array", "items": { "enum": words::<Technology>() } });
     technologies["description"] = json!("service policy: radio types");
-    let keys = [
-        "sim",
-        "data",
-        "messages",
-        "roaming",
-        "dns",
-        "apns",
-        "blacklist",
-        "technologies",
-        "coverage",
-        "sms",
-        "reset",
-        "wake",
-    ];
     let properties = json!({
         "sim": choice("the SIM is activated, suspended or blocked", &words::<SubscriptionState>()),
         "data": boolean("service policy: data sessions"),
@@ -135,7 +121,7 @@ pub(super) fn action() -> Value {
         "reset": { "description": "the device has to register anew", "const": true },
         "wake": { "description": "the power key of a device that sleeps is pressed", "const": true },
     });
-    one_of(table("What happens in the mobile network.", &[], properties), &keys)
+    one_of(table("What happens in the mobile network.", &[], properties), &DEEDS)
 }
 
 /// `[expect] network`.

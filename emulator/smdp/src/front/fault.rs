@@ -143,6 +143,16 @@ pub(super) enum Occasion {
 }
 
 impl Action {
+    /// The layer on which it is felt: `tcp`, `tls`, `http` or `es9plus`.
+    pub fn layer(&self) -> &'static str {
+        match (self.occasion(), self) {
+            (_, Action::TcpClose | Action::TcpReset) => "tcp",
+            (Occasion::Connection, _) => "tls",
+            (_, Action::Flaw(_) | Action::Refuse(_)) | (Occasion::Response, _) => "es9plus",
+            (Occasion::Request, _) => "http",
+        }
+    }
+
     fn occasion(&self) -> Occasion {
         match self {
             Action::TcpClose

@@ -5,6 +5,22 @@ use modem::network::{Change, Connectivity, Dns, EventKind, SubscriptionState, Te
 use super::Word;
 use super::expect::Expected;
 
+/// What can be done in the mobile network, each a key of a step and of the control port.
+pub const DEEDS: [&str; 12] = [
+    "sim",
+    "data",
+    "messages",
+    "roaming",
+    "dns",
+    "apns",
+    "blacklist",
+    "technologies",
+    "coverage",
+    "sms",
+    "reset",
+    "wake",
+];
+
 /// What happens in the mobile network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NetworkAction {

@@ -9,22 +9,6 @@ use super::fields::{Fields, Value, suggestion};
 use crate::scenario::ast::*;
 use crate::scenario::error::Mistake;
 
-/// What can be done in the mobile network, each a key.
-const DEEDS: [&str; 12] = [
-    "sim",
-    "data",
-    "messages",
-    "roaming",
-    "dns",
-    "apns",
-    "blacklist",
-    "technologies",
-    "coverage",
-    "sms",
-    "reset",
-    "wake",
-];
-
 impl Reader<'_> {
     /// A network in the form of a network file, or the name of one (`file`).
     pub(super) fn network(&mut self, value: Value<'_, '_>) -> Option<NetworkSpec> {

@@ -150,7 +150,8 @@ pub fn watch(nest: &Path) {
     // Out of the session too, so that the end of a terminal does not end this before it has done its work.
     let _ = rustix::process::setsid();
     let _ = io::stdin().lock().read_to_end(&mut Vec::new());
-    take_away_if_left(nest);
+    // A process that ends closes its files one after the other: the pipe is closed a moment before the lock is lifted.
+    take_away_if_left(nest, FlockOperation::LockExclusive);
 }
 
 /// Takes away every nest in a folder that was left behind.
@@ -158,13 +159,13 @@ pub fn sweep(folder: &Path) {
     let Ok(entries) = std::fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
         if entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes()) {
-            take_away_if_left(&entry.path());
+            take_away_if_left(&entry.path(), FlockOperation::NonBlockingLockExclusive);
         }
     }
 }
 
-/// Takes a nest away when its process is gone.
-fn take_away_if_left(nest: &Path) {
+/// Takes a nest away when its process is gone, which is when the lock can be had: at once, or as soon as it is lifted.
+fn take_away_if_left(nest: &Path, locking: FlockOperation) {
     // A real folder, and our own: others may put anything into the folder of temporary files.
     let own = std::fs::symlink_metadata(nest)
         .is_ok_and(|found| found.is_dir() && found.uid() == rustix::process::geteuid().as_raw());
@@ -172,7 +173,7 @@ fn take_away_if_left(nest: &Path) {
         return;
     }
     let Ok(lock) = File::options().write(true).open(nest.join(LOCK)) else { return };
-    if rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+    if rustix::io::retry_on_intr(|| rustix::fs::flock(&lock, locking)).is_err() {
         return;
     }
     end_processes_of(nest);
@@ -204,8 +205,7 @@ fn end_those_that_carry(wanted: &[u8]) -> bool {
         let Some(pid) = name.to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw) else { continue };
         // Held before it is looked at: what is ended is what was looked at, not a later process of the same number.
         let Ok(process) = rustix::process::pidfd_open(pid, PidfdFlags::empty()) else { continue };
-        // What has ended and was not waited for yet has no environment any more.
-        let environment = std::fs::read(entry.path().join("environ")).unwrap_or_default();
+        let environment = environment_of(&entry.path());
         if environment.split(|byte| *byte == 0).any(|variable| variable == wanted)
             && rustix::process::pidfd_send_signal(&process, Signal::KILL).is_ok()
         {
@@ -217,6 +217,48 @@ fn end_those_that_carry(wanted: &[u8]) -> bool {
         let _ = rustix::event::poll(&mut [PollFd::new(process, PollFlags::IN)], Some(&patience));
     }
     !ended.is_empty()
+}
+
+/// How often the environment of a process is read that seems to be starting a program.
+const READINGS: usize = 10_000;
+
+/// The environment of a process, by its folder in `/proc`; empty where there is none or it is another user's.
+///
+/// While a process starts a program it has no environment for a moment (`fs/proc/base.c`, `environ_read`): on a busy
+/// machine it can be caught there, and it must not get away by that.
+fn environment_of(process: &Path) -> Vec<u8> {
+    for _ in 0..READINGS {
+        let Ok(environment) = std::fs::read(process.join("environ")) else { break };
+        if !environment.is_empty() {
+            return environment;
+        }
+        match std::fs::read_to_string(process.join("stat")).ok().as_deref().and_then(Memory::of) {
+            Some(memory) if !memory.has_no_environment() => std::thread::yield_now(),
+            _ => break,
+        }
+    }
+    Vec::new()
+}
+
+/// What `/proc/PID/stat` tells of the memory of a process, see proc_pid_stat(5).
+struct Memory {
+    size: u64,
+    environment: std::ops::Range<u64>,
+}
+
+impl Memory {
+    /// From the line; the fields are counted behind the name, which may contain anything.
+    fn of(line: &str) -> Option<Memory> {
+        // The name is field 2.
+        let fields: Vec<&str> = line.rsplit_once(')')?.1.split_whitespace().collect();
+        let field = |number: usize| fields.get(number - 3)?.parse().ok();
+        Some(Memory { size: field(23)?, environment: field(50)?..field(51)? })
+    }
+
+    /// A kernel thread, a process that has ended and was not waited for, or one that was started without any.
+    fn has_no_environment(&self) -> bool {
+        self.size == 0 || self.environment.start != 0 && self.environment.is_empty()
+    }
 }
 
 /// Removes the links that are noted, as far as they still lead where they did.

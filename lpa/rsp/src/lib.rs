@@ -6,12 +6,13 @@
 //! - [`saip`]: unprotected profile packages.
 //! - [`bpp`]: the bound profile package and its secure channel.
 //! - [`crypto`]: keys, signatures, key agreement, over one OpenSSL.
-//! - [`ecies`]: concealing the subscription identifier.
+//! - [`aka`]: authentication and key agreement; [`ecies`]: concealing the subscription identifier.
 //! - [`cert`]: certificates, their roles and the chains that SGP.22 §4.5.2 allows.
 //!
 //! Nothing here does input or output, and nothing knows the time: both are handed in.
 
 pub mod activation_code;
+pub mod aka;
 pub mod bpp;
 pub mod cert;
 pub mod crypto;
@@ -19,6 +20,7 @@ pub mod ecies;
 pub mod es10;
 pub mod ids;
 pub mod saip;
+pub mod secret;
 pub mod tlv;
 
 pub use activation_code::{ActivationCode, ServerAddress};

@@ -287,7 +287,8 @@ const TRACES: &[(&str, &str)] = &[
 /// The sources whose tests are read.
 fn sources() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut files = vec![root.join("../../lpa/rsp/src/bpp.rs")];
+    let shared = ["bpp.rs", "aka/tests.rs", "aka/keccak.rs"];
+    let mut files = Vec::from(shared.map(|file| root.join("../../lpa/rsp/src").join(file)));
     let mut folders = vec![root.join("src")];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {

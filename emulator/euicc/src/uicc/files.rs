@@ -10,9 +10,9 @@ use rsp::crypto::equal_in_constant_time;
 use rsp::tlv::{Tlv, TlvError, Writer};
 use zeroize::Zeroizing;
 
-use super::aka::{Outcome, SequenceNumbers};
 use super::image::{DEACTIVATED, File, FileRef, Image, Pin, Tries};
 use super::secret::Secret;
+use rsp::aka::{Outcome, SequenceNumbers};
 
 /// A PIN as it is now.
 #[derive(Clone)]

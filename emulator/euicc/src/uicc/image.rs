@@ -6,8 +6,8 @@ use rsp::Aid;
 use rsp::saip::Kind;
 use zeroize::Zeroizing;
 
-use super::aka::Aka;
 use super::secret::Secret;
+use rsp::aka::Aka;
 
 /// A file, by its place in the image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

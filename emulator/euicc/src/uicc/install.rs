@@ -11,8 +11,8 @@ mod parameters;
 use rsp::saip::{Kind, PeStatus, ProfileElement};
 use rsp::tlv::{NamedBits, TlvError};
 
-use super::aka::AkaError;
 use super::image::{FileRef, Image, Record};
+use rsp::aka::AkaError;
 
 /// The status of an element that cannot be executed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,23 +8,19 @@
 //! - `template`: the file structures of SAIP that elements refer to; `install` makes them;
 //! - `image` is what the package has made, `files` the state over it, which can be kept apart and put back;
 //! - `selection`: what a channel has selected and what is verified; `access`: who may do what;
-//! - `aka` with `milenage`, `tuak` and `keccak`: authentication; `suci`: the concealed identifier;
+//! - `suci`: the concealed identifier; authentication is that of [`rsp::aka`];
 //! - `secret`: how keys and PINs are kept; `report`: what becomes of each element of a package, for people.
 
 mod access;
-mod aka;
 mod commands;
 mod files;
 mod image;
 mod install;
-mod keccak;
-mod milenage;
 mod report;
 mod secret;
 mod selection;
 mod suci;
 mod template;
-mod tuak;
 
 pub(crate) use commands::{Answer, View, ins, is_interindustry, without_profile};
 pub(crate) use files::{Files, OverlayError};

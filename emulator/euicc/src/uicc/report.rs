@@ -8,11 +8,11 @@ use rsp::es10::profiles::ProfileClass;
 use rsp::ids::to_hex;
 use rsp::saip::{Kind, ProfileHeader, split};
 
-use super::aka::AlgorithmId;
 use super::image::{FileRef, Image, MF, Record, Structure};
 use super::template;
 use crate::config::CardConfig;
 use crate::package::{Demands, Interpreter, is_supported};
+use rsp::aka::AlgorithmId;
 
 /// A profile package as a card would install it.
 #[derive(Debug, Clone, PartialEq, Eq)]

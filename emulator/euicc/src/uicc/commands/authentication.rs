@@ -2,9 +2,9 @@
 
 use super::{Answer, Done, View};
 use crate::apdu::{Command, Response, Sw};
-use crate::uicc::aka::Outcome;
 use crate::uicc::image::{FileRef, id};
 use crate::uicc::suci::{self, Subscription};
+use rsp::aka::Outcome;
 
 impl View<'_> {
     /// AUTHENTICATE (TS 31.102 §7.1, TS 31.103 §7.1).

@@ -5,9 +5,9 @@ use rsp::tlv::Tlv;
 
 use super::files::MOST_FILES;
 use super::{Installer, Status};
-use crate::uicc::aka::Aka;
 use crate::uicc::image::{Authentication, Pin, Puk, Record, Tries};
 use crate::uicc::secret::Secret;
+use rsp::aka::Aka;
 
 impl Installer {
     pub(super) fn pin_codes(&mut self, element: &Tlv<'_>) -> Result<(), Status> {

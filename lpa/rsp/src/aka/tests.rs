@@ -1,5 +1,5 @@
-use rsp::ids::{from_hex, to_hex};
-use rsp::tlv::Writer;
+use crate::ids::{from_hex, to_hex};
+use crate::tlv::Writer;
 
 use super::*;
 
@@ -199,4 +199,54 @@ fn parameters_that_break_their_rules() {
     let without_check = parsed(&element(1, 1, &KEY, &OPC, |w| w.put(0x82, &[0]))).unwrap();
     assert_eq!(without_check.delta, None);
     assert!(!format!("{without_check:?}").contains("46"));
+}
+
+/// AUTN and AUTS put together by hand from the values of TS 35.208, set by set.
+#[test]
+fn what_a_home_network_sends_and_takes() {
+    for [key, rand, sqn, amf, opc, mac_a, mac_s, res, _, _, ak, ak_star, ..] in milenage_sets() {
+        let aka = Aka::from_keys(AlgorithmName::Milenage, &from_hex(key).unwrap(), &from_hex(opc).unwrap()).unwrap();
+        let number = u64::from_str_radix(sqn, 16).unwrap();
+        let rand = bytes(rand);
+        let hidden = |mask: &str| format!("{:012X}", number ^ u64::from_str_radix(mask, 16).unwrap());
+        let Challenge { autn, expected } = aka.challenge(&rand, number, bytes(amf));
+        assert_eq!(to_hex(&autn), format!("{}{amf}{mac_a}", hidden(ak)));
+        assert_eq!(to_hex(&expected), res);
+        // The sets have an AMF that is not zero, and with it another MAC-S than AUTS has.
+        let auts = bytes::<14>(&format!("{}{mac_s}", hidden(ak_star)));
+        assert_eq!(aka.resynchronised(&rand, &auts), None);
+        let auts = aka.resynchronise(&rand, number);
+        assert_eq!(to_hex(&auts[..6]), hidden(ak_star));
+        assert_eq!(aka.resynchronised(&rand, &auts), Some(number));
+    }
+}
+
+#[test]
+fn a_home_network_and_its_card() {
+    for element in [
+        element(1, 1, &KEY, &OPC, |w| w),
+        element(2, 2, &[0x46; 32], &[0xCD; 32], |w| w),
+        element(3, 1, &KEY, &OPC, |w| w),
+    ] {
+        let card = parsed(&element).unwrap();
+        let mut seen = card.initial();
+        let challenge = card.challenge(&RAND, 0x21, [0x80, 0]);
+        let Outcome::Success { res, .. } = card.authenticate(&RAND, &challenge.autn, &mut seen) else {
+            panic!("the card refuses its own network");
+        };
+        assert_eq!(*res, *challenge.expected);
+    }
+    // Another key, and another OPc.
+    let card = parsed(&element(1, 1, &KEY, &OPC, |w| w)).unwrap();
+    for (key, opc) in [([0x47; 16], OPC), (KEY, [0xCE; 16])] {
+        let other = Aka::from_keys(AlgorithmName::Milenage, &key, &opc).unwrap();
+        let challenge = other.challenge(&RAND, 0x21, [0x80, 0]);
+        let outcome = card.authenticate(&RAND, &challenge.autn, &mut card.initial());
+        assert!(matches!(outcome, Outcome::MacFailure));
+    }
+    for (algorithm, key, opc) in
+        [(AlgorithmName::Milenage, 15, 16), (AlgorithmName::Milenage, 16, 32), (AlgorithmName::Tuak, 16, 16)]
+    {
+        assert_eq!(Aka::from_keys(algorithm, &vec![0; key], &vec![0; opc]).err(), Some(AkaError::Value));
+    }
 }

@@ -5,9 +5,9 @@
 
 use zeroize::Zeroizing;
 
-use super::aka::{Functions, Vector};
 use super::keccak::permute;
-use super::secret::Secret;
+use super::{Functions, Vector};
+use crate::secret::Secret;
 
 /// TS 35.231 §6.2.
 const ALGORITHM_NAME: &[u8; 7] = b"TUAK1.0";

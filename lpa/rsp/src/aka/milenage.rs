@@ -1,11 +1,11 @@
 //! Milenage (3GPP TS 35.206): the authentication functions on AES-128, with the constants r1 to r5 and c1 to c5 of
 //! the profile.
 
-use rsp::crypto::aes_encrypt_blocks;
+use crate::crypto::aes_encrypt_blocks;
 use zeroize::Zeroizing;
 
-use super::aka::{Functions, Vector};
-use super::secret::Secret;
+use super::{Functions, Vector};
+use crate::secret::Secret;
 
 /// The constants r1 to r5, in bits (TS 35.206 §4.1).
 pub(super) const ROTATIONS: [u8; 5] = [0x40, 0x00, 0x20, 0x40, 0x60];

@@ -68,7 +68,7 @@ pub(super) fn permute(state: &mut [u8; 200]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rsp::ids::{from_hex, to_hex};
+    use crate::ids::{from_hex, to_hex};
 
     fn permuted(bytes: &[u8]) -> String {
         let mut state: [u8; 200] = bytes.try_into().unwrap();

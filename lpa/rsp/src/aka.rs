@@ -1,13 +1,27 @@
-//! Authentication and key agreement (3GPP TS 33.102 §6.3, TS 31.102 §7.1.2): what AUTHENTICATE does with the
-//! functions f1 to f5* of Milenage, TUAK or the test algorithm, and the sequence numbers it has seen.
+//! Authentication and key agreement (3GPP TS 33.102 §6.3, TS 31.102 §7.1.2), of both who share a key.
+//!
+//! ```text
+//! home network: Aka::challenge(RAND, SQN, AMF) -> AUTN and XRES ─▶ card: Aka::authenticate -> RES, CK, IK
+//!               Aka::resynchronised(RAND, AUTS) -> SQN          ◀─                        -> AUTS, or the MAC is wrong
+//! ```
+//!
+//! The functions f1 to f5* are those of Milenage, TUAK or the test algorithm. The sequence numbers are the caller's:
+//! those that a card has seen, and those that a home network has given.
 
-use rsp::crypto::equal_in_constant_time;
-use rsp::tlv::{Tlv, TlvError};
+mod keccak;
+mod milenage;
+#[cfg(test)]
+mod tests;
+mod tuak;
+
 use zeroize::Zeroizing;
 
-use super::milenage::{self, Milenage};
-use super::secret::Secret;
-use super::tuak::{Lengths, Tuak};
+use self::milenage::Milenage;
+use self::tuak::{Lengths, Tuak};
+use crate::crypto::equal_in_constant_time;
+use crate::saip::{Kind, ProfileHeader, split};
+use crate::secret::Secret;
+use crate::tlv::{Tlv, TlvError};
 
 /// What f2 to f5 give for a challenge.
 pub(super) struct Vector {
@@ -85,24 +99,42 @@ impl Algorithm {
 
 /// The algorithms of SAIP, `AlgoParameter.algorithmID`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum AlgorithmId {
+pub enum AlgorithmId {
+    /// 3GPP TS 35.206.
     Milenage,
-    Tuak { key_bits: u16 },
+    /// 3GPP TS 35.231.
+    Tuak {
+        /// 128 or 256.
+        key_bits: u16,
+    },
+    /// 3GPP TS 34.108 §8.1.2.
+    Test,
+}
+
+/// An algorithm, as descriptions name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AlgorithmName {
+    /// 3GPP TS 35.206.
+    #[default]
+    Milenage,
+    /// 3GPP TS 35.231.
+    Tuak,
+    /// 3GPP TS 34.108 §8.1.2.
     Test,
 }
 
 /// The highest SEQ that was accepted with each IND (TS 33.102 annex C.1.2), 32 of them.
-pub(crate) type SequenceNumbers = [u64; 32];
+pub type SequenceNumbers = [u64; 32];
 
 /// The length of IND in bits (TS 33.102 annex C.3.2, SAIP `sqnInit`: 32 entries).
-const IND_BITS: u32 = 5;
+pub const IND_BITS: u32 = 5;
 
 /// The most that SAIP allows in `sqnDelta`, `sqnAgeLimit` and `sqnInit`.
 const MAX_SEQ: u64 = 0x07FF_FFFF_FFFF;
 
 /// The parameters of one application's authentication (SAIP `PE-AKAParameter`). `Debug` prints no key.
 #[derive(Clone)]
-pub(crate) struct Aka {
+pub struct Aka {
     algorithm: Algorithm,
     id: AlgorithmId,
     /// The most by which SEQ may grow at once (TS 33.102 annex C.2.1), when that is checked.
@@ -116,10 +148,19 @@ impl std::fmt::Debug for Aka {
     }
 }
 
-/// What becomes of a challenge.
-pub(crate) enum Outcome {
-    /// The network is genuine and its challenge new: RES, CK, IK, and the Kc that belongs to them.
-    Success { res: Zeroizing<Vec<u8>>, ck: Zeroizing<Vec<u8>>, ik: Zeroizing<Vec<u8>>, kc: [u8; 8] },
+/// What becomes of a challenge on the card.
+pub enum Outcome {
+    /// The network is genuine and its challenge new.
+    Success {
+        /// What the network expects.
+        res: Zeroizing<Vec<u8>>,
+        /// The cipher key.
+        ck: Zeroizing<Vec<u8>>,
+        /// The integrity key.
+        ik: Zeroizing<Vec<u8>>,
+        /// The key of the GSM context that belongs to them.
+        kc: [u8; 8],
+    },
     /// The challenge is not new: AUTS.
     SynchronisationFailure([u8; 14]),
     /// The MAC is wrong.
@@ -128,9 +169,19 @@ pub(crate) enum Outcome {
 
 /// Why parameters cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum AkaError {
+pub enum AkaError {
+    /// The element has not the form of `PE-AKAParameter`.
     Format,
+    /// A value breaks the rule of its field.
     Value,
+}
+
+/// What a home network sends, and what it expects (TS 33.102 §6.3.2).
+pub struct Challenge {
+    /// AUTN: SQN xor AK, AMF, MAC.
+    pub autn: [u8; 16],
+    /// XRES.
+    pub expected: Zeroizing<Vec<u8>>,
 }
 
 impl From<TlvError> for AkaError {
@@ -161,7 +212,7 @@ fn secret<const N: usize>(bytes: &[u8]) -> Result<Secret<N>, AkaError> {
 
 impl Aka {
     /// Reads `PE-AKAParameter` whose parameters are its own: `parameter` is `AlgoParameter`, `element` the whole.
-    pub(crate) fn parse(element: &Tlv<'_>, parameter: &Tlv<'_>) -> Result<Self, AkaError> {
+    pub fn parse(element: &Tlv<'_>, parameter: &Tlv<'_>) -> Result<Self, AkaError> {
         let mut fields = parameter.reader();
         let id = fields.require(0x80)?.as_u32()?;
         let options = array::<1>(fields.require(0x81)?.value())?[0];
@@ -224,17 +275,75 @@ impl Aka {
     }
 
     /// The sequence numbers at first.
-    pub(crate) fn initial(&self) -> SequenceNumbers {
+    pub fn initial(&self) -> SequenceNumbers {
         self.initial
     }
 
     /// Which algorithm it is.
-    pub(crate) fn algorithm(&self) -> AlgorithmId {
+    pub fn algorithm(&self) -> AlgorithmId {
         self.id
     }
 
+    /// The subscriber of an unprotected profile package: its ICCID and the parameters of its first application. `None`
+    /// for a package without any, or none that can be read.
+    pub fn of_package(package: &[u8]) -> Option<(crate::Iccid, Aka)> {
+        let header = ProfileHeader::of_package(package).ok()?;
+        let mut parameters =
+            split(package).filter_map(Result::ok).filter(|element| element.kind() == Kind::AkaParameter);
+        let own = parameters.find_map(|element| {
+            let choice = element.tlv().reader().require(0xA1).ok()?;
+            Aka::parse(&element.tlv(), &choice.reader().require(0xA1).ok()?).ok()
+        });
+        Some((header.iccid, own?))
+    }
+
+    /// Parameters from a key and its companion: OPc of 16 bytes for Milenage, TOPc of 32 for TUAK, none that counts for
+    /// the test algorithm. RES has 64 bits, as it has on the cards of the lab.
+    pub fn from_keys(algorithm: AlgorithmName, key: &[u8], opc: &[u8]) -> Result<Aka, AkaError> {
+        const RES: usize = 8;
+        let (algorithm, id) = match algorithm {
+            AlgorithmName::Milenage => {
+                let milenage = Milenage::new(secret(key)?, secret(opc)?, milenage::ROTATIONS, milenage::CONSTANTS);
+                (Algorithm::Milenage(milenage), AlgorithmId::Milenage)
+            }
+            AlgorithmName::Tuak => {
+                let lengths = Lengths { mac: 8, res: RES, ck: 16, ik: 16 };
+                let tuak = Tuak::new(key, secret(opc)?, 1, lengths).ok_or(AkaError::Value)?;
+                (Algorithm::Tuak(tuak), AlgorithmId::Tuak { key_bits: key.len() as u16 * 8 })
+            }
+            AlgorithmName::Test => {
+                (Algorithm::Test(TestAlgorithm { key: secret(key)?, res_length: RES }), AlgorithmId::Test)
+            }
+        };
+        Ok(Aka { algorithm, id, delta: None, initial: [0; 32] })
+    }
+
+    /// The home network's side (TS 33.102 §6.3.2): a challenge with this sequence number, IND in its lowest bits.
+    pub fn challenge(&self, rand: &[u8; 16], number: u64, amf: [u8; 2]) -> Challenge {
+        let functions = self.algorithm.functions();
+        let vector = functions.f2345(rand);
+        let sqn = six(number);
+        let mut autn = [0; 16];
+        let hidden = sqn.iter().zip(vector.ak).map(|(a, b)| a ^ b);
+        let mac = functions.f1(rand, &sqn, &amf);
+        for (out, byte) in autn.iter_mut().zip(hidden.chain(amf).chain(mac)) {
+            *out = byte;
+        }
+        Challenge { autn, expected: vector.res }
+    }
+
+    /// The home network's side of AUTS (TS 33.102 §6.3.5): the highest sequence number that the card has seen, IND in
+    /// its lowest bits; `None` when the MAC is wrong.
+    pub fn resynchronised(&self, rand: &[u8; 16], auts: &[u8; 14]) -> Option<u64> {
+        let functions = self.algorithm.functions();
+        let mask = functions.f5_star(rand);
+        let sqn: [u8; 6] = std::array::from_fn(|index| auts[index] ^ mask[index]);
+        let is_right = equal_in_constant_time(&functions.f1_star(rand, &sqn, &[0, 0]), &auts[6..]);
+        is_right.then(|| sqn.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)))
+    }
+
     /// The 3G context (TS 33.102 §6.3.3).
-    pub(crate) fn authenticate(&self, rand: &[u8; 16], autn: &[u8; 16], seen: &mut SequenceNumbers) -> Outcome {
+    pub fn authenticate(&self, rand: &[u8; 16], autn: &[u8; 16], seen: &mut SequenceNumbers) -> Outcome {
         let functions = self.algorithm.functions();
         let vector = functions.f2345(rand);
         let mut sqn = [0; 6];
@@ -285,7 +394,7 @@ impl Aka {
     }
 
     /// The GSM context (TS 33.102 §6.8.1.2): SRES and Kc by the conversion functions c2 and c3.
-    pub(crate) fn authenticate_gsm(&self, rand: &[u8; 16]) -> ([u8; 4], [u8; 8]) {
+    pub fn authenticate_gsm(&self, rand: &[u8; 16]) -> ([u8; 4], [u8; 8]) {
         let vector = self.algorithm.functions().f2345(rand);
         let mut sres = [0; 4];
         for part in vector.res.chunks(4) {
@@ -319,6 +428,3 @@ fn kc(ck: &[u8], ik: &[u8]) -> [u8; 8] {
     }
     kc
 }
-
-#[cfg(test)]
-mod tests;

@@ -403,6 +403,13 @@ impl Timeline {
             CardEvent::SwitchAbandoned => ("switch abandoned", vec![]),
             CardEvent::MetadataUpdated(iccid) => ("metadata updated", vec![("iccid", iccid.to_string())]),
             CardEvent::ImsiSwitched(imsi) => ("IMSI switched", vec![("imsi", imsi.clone())]),
+            CardEvent::RevocationListLoaded { number, missing } => {
+                let missing = missing.iter().map(u32::to_string).collect::<Vec<_>>().join(" ");
+                ("revocation list loaded", vec![("number", number.to_string()), ("missing", missing)])
+            }
+            CardEvent::RevocationListRefused { code: why, problem } => {
+                ("revocation list refused", vec![("code", code(why)), ("problem", problem.clone())])
+            }
             CardEvent::StoreFailed(problem) => ("memory failed", vec![("problem", problem.clone())]),
         };
         self.note(Role::Card, text, fields);

@@ -197,6 +197,7 @@ pub(crate) mod uicc_capability {
 /// Bits of `RspCapability` (SGP.22 §5.7.8).
 pub(crate) mod rsp_capability {
     pub(crate) const ADDITIONAL_PROFILE: u8 = 0;
+    pub(crate) const CRL: u8 = 1;
     pub(crate) const TEST_PROFILE: u8 = 3;
     pub(crate) const DEVICE_INFO_EXTENSIBILITY: u8 = 4;
 }

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
+use rsp::cert::CrlNumber;
 use rsp::es10::auth::AuthenticateErrorCode;
+use rsp::es10::crl::LoadCrlErrorCode;
 use rsp::es10::download::{BppCommandId, CancelSessionReason, DownloadErrorCode, ErrorReason};
 use rsp::es10::notification::NotificationEvent;
 use rsp::{Aid, Iccid, TransactionId};
@@ -105,6 +107,20 @@ pub enum CardEvent {
     SwitchAbandoned,
     /// The metadata of a profile were changed by its operator.
     MetadataUpdated(Iccid),
+    /// A certificate revocation list is loaded.
+    RevocationListLoaded {
+        /// Its number.
+        number: CrlNumber,
+        /// The parts of it that have not come yet.
+        missing: Vec<u32>,
+    },
+    /// A certificate revocation list is not loaded.
+    RevocationListRefused {
+        /// What the card answered.
+        code: LoadCrlErrorCode,
+        /// What was wrong, in words.
+        problem: String,
+    },
     /// The memory of the card has failed; it answers nothing any more.
     StoreFailed(String),
     /// The multi-IMSI applet has taken another IMSI.
@@ -152,6 +168,15 @@ impl fmt::Display for CardEvent {
             CardEvent::SwitchAbandoned => f.write_str("switch abandoned: the terminal does not refresh"),
             CardEvent::MetadataUpdated(iccid) => write!(f, "metadata of profile {iccid} updated"),
             CardEvent::ImsiSwitched(imsi) => write!(f, "IMSI switched: {imsi}"),
+            CardEvent::RevocationListLoaded { number, missing } if missing.is_empty() => {
+                write!(f, "revocation list {number} loaded")
+            }
+            CardEvent::RevocationListLoaded { number, missing } => {
+                write!(f, "a part of revocation list {number} loaded, {} missing", missing.len())
+            }
+            CardEvent::RevocationListRefused { code, problem } => {
+                write!(f, "revocation list refused: {code}: {problem}")
+            }
             CardEvent::StoreFailed(problem) => write!(f, "memory failed: {problem}"),
         }
     }

@@ -16,7 +16,8 @@
 //! - `isdr`: the functions of ES10, one module per subject;
 //! - `es6`: what an operator changes of its enabled profile;
 //! - `session`, `loader`, `package`: a download, from the challenge to the last profile element;
-//! - `store`, `nvram`, `profile`, `policy`: what is on the card, where it is kept, and what may be done with it;
+//! - `store`, `nvram`, `profile`, `policy`, `revocation`: what is on the card, where it is kept, what may be done with
+//!   it, and whom the card does not trust any more;
 //! - `toolkit`: the proactive command that a switch of profiles needs.
 //!
 //! ```
@@ -46,6 +47,7 @@ mod nvram;
 mod package;
 mod policy;
 mod profile;
+mod revocation;
 mod session;
 pub mod spec;
 mod store;

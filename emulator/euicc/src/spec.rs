@@ -102,6 +102,7 @@ macro_rules! built_in {
 
 built_in! {
     "consumer",
+    "crl",
     "two-curves",
     "5ber",
     "eastcompeace",
@@ -446,6 +447,7 @@ capabilities! {
 capabilities! {
     RspCapability in rsp_capability:
     AdditionalProfile = ADDITIONAL_PROFILE,
+    Crl = CRL,
     TestProfile = TEST_PROFILE,
     DeviceInfoExtensibility = DEVICE_INFO_EXTENSIBILITY,
 }

@@ -4,7 +4,7 @@
 //! one transaction before the command is answered. So the host is told nothing that a loss of power could undo.
 //!
 //! Records: `head` (EID, counters, addresses, order of the profiles, numbers of the notifications, the switch that is
-//! marked), and for each profile its state and metadata, its package, and what has changed in its files since.
+//! marked), the revocation lists once there is one, and for each profile its state and metadata, its package, and what has changed in its files since.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,6 +19,7 @@ use crate::config::CardConfig;
 use crate::nvram::{Batch, Nvram, NvramError, Records};
 use crate::package::Demands;
 use crate::profile::{FIRST_ISD_P, Profile};
+use crate::revocation::RevocationLists;
 
 /// A notification that no server has acknowledged yet.
 #[derive(Debug, Clone)]
@@ -62,6 +63,7 @@ const NOTIFICATION_LIMIT: usize = 256;
 struct Unwritten {
     head: bool,
     one_time_key: bool,
+    revocation_lists: bool,
     /// State or metadata of these.
     profiles: BTreeSet<Aid>,
     /// These are new: their packages too.
@@ -89,6 +91,7 @@ pub(crate) struct Store {
     before_test: Option<Iccid>,
     /// A switch that takes effect when the terminal has refreshed.
     marked: Option<Change>,
+    revocation_lists: RevocationLists,
 }
 
 impl Store {
@@ -106,6 +109,7 @@ impl Store {
             one_time_key: None,
             before_test: None,
             marked: None,
+            revocation_lists: RevocationLists::default(),
         }
     }
 
@@ -164,9 +168,10 @@ impl Store {
         self.marked.as_ref()
     }
 
-    /// The memory that profiles take.
+    /// The memory that profiles and revocation lists take.
     pub(crate) fn memory(&self) -> u32 {
-        self.profiles.iter().fold(0, |sum, profile| sum.saturating_add(profile.memory()))
+        let profiles = self.profiles.iter().map(Profile::memory);
+        profiles.fold(self.revocation_lists.memory(), u32::saturating_add)
     }
 
     /// An AID for a new ISD-P: the lowest number that is not taken.
@@ -306,6 +311,17 @@ impl Store {
         }
     }
 
+    pub(crate) fn revocation_lists(&self) -> &RevocationLists {
+        &self.revocation_lists
+    }
+
+    pub(crate) fn set_revocation_lists(&mut self, lists: RevocationLists) {
+        if self.revocation_lists != lists {
+            (self.unwritten.head, self.unwritten.revocation_lists) = (true, true);
+            self.revocation_lists = lists;
+        }
+    }
+
     /// Writes everything that has changed, in one transaction. After an error the memory is ahead of what is kept,
     /// and the card has to be opened anew.
     pub(crate) fn commit(&mut self, config: &CardConfig) -> Result<(), NvramError> {
@@ -313,7 +329,8 @@ impl Store {
         if !self.nvram.is_kept() {
             return Ok(());
         }
-        let Unwritten { head, one_time_key, profiles, installed, deleted, raised, removed } = unwritten;
+        let Unwritten { head, one_time_key, revocation_lists, profiles, installed, deleted, raised, removed } =
+            unwritten;
         let mut batch = Batch::default();
         let forgets = !deleted.is_empty();
         for aid in deleted {
@@ -354,6 +371,9 @@ impl Store {
                 None => batch.delete(key(ONE_TIME_KEY, &[])),
             }
         }
+        if revocation_lists {
+            batch.put(key(REVOCATION_LISTS, &[]), self.revocation_lists.encode());
+        }
         if head {
             batch.put(key(HEAD, &[]), self.encode_head());
         }
@@ -366,6 +386,10 @@ impl Store {
             let _ = self.nvram.forget();
         }
         Ok(())
+    }
+
+    fn has_revocation_lists(&self) -> bool {
+        self.revocation_lists != RevocationLists::default()
     }
 
     fn encode_head(&self) -> Vec<u8> {
@@ -381,6 +405,8 @@ impl Store {
             .put(0x85, &numbers)
             .boolean(0x86, self.one_time_key.is_some())
             .put_opt(0xA7, self.marked.as_ref().map(encode_mark))
+            // A card that has never loaded a list writes what it always has.
+            .put_opt(0x88, self.has_revocation_lists().then_some([0xFF]))
             .into_vec()
     }
 
@@ -415,6 +441,10 @@ impl Store {
         if head.has_one_time_key {
             store.one_time_key = Some(read_one_time_key(take(ONE_TIME_KEY, &[])?)?);
         }
+        if head.has_revocation_lists {
+            let record = take(REVOCATION_LISTS, &[])?;
+            store.revocation_lists = RevocationLists::parse(record).map_err(NvramError::damaged)?;
+        }
         if !left.is_empty() {
             return Err(NvramError::damaged("it has a record that belongs to nothing"));
         }
@@ -439,6 +469,7 @@ const PACKAGE: u8 = 2;
 const FILES: u8 = 3;
 const NOTIFICATION: u8 = 4;
 const ONE_TIME_KEY: u8 = 5;
+const REVOCATION_LISTS: u8 = 6;
 
 fn key(kind: u8, number: &[u8]) -> Vec<u8> {
     [&[kind], number].concat()
@@ -453,6 +484,7 @@ struct Head {
     notifications: Vec<u32>,
     has_one_time_key: bool,
     marked: Option<Change>,
+    has_revocation_lists: bool,
 }
 
 /// An identifier that a record holds in a form that it cannot have.
@@ -485,6 +517,7 @@ fn read_head(record: &[u8]) -> Result<Head, TlvError> {
             .collect(),
         has_one_time_key: fields.require(0x86)?.as_bool()?,
         marked: fields.optional(0xA7)?.map(read_mark).transpose()?,
+        has_revocation_lists: fields.optional(0x88)?.is_some(),
     })
 }
 

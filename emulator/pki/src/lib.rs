@@ -8,6 +8,7 @@
 //! What is made obeys SGP.22 v2.5 §4.5.2.1, which `rsp::cert` checks. Certificates that break a rule, for tests of
 //! who has to notice, come from a [`CertificateSpec`] with a field changed.
 
+mod crl;
 mod spec;
 mod store;
 
@@ -21,6 +22,7 @@ use rsp::ids::IdError;
 use rsp::tlv::TlvError;
 use rsp::{Eid, Oid};
 
+pub use crl::CrlSpec;
 pub use spec::{CertificateSpec, Extension, KeyId, NEVER};
 
 /// Why a PKI could not be made, loaded, written or used.

@@ -22,11 +22,11 @@ use crate::{Identity, PkiError};
 /// The date of a certificate without an end, 9999-12-31 23:59:59 (RFC 5280 §4.1.2.5).
 pub const NEVER: i64 = 253_402_300_799;
 
-const BIT_STRING: u32 = 0x03;
-const INTEGER: u32 = 0x02;
-const OBJECT_IDENTIFIER: u32 = 0x06;
-const OCTET_STRING: u32 = 0x04;
-const SEQUENCE: u32 = 0x30;
+pub(crate) const BIT_STRING: u32 = 0x03;
+pub(crate) const INTEGER: u32 = 0x02;
+pub(crate) const OBJECT_IDENTIFIER: u32 = 0x06;
+pub(crate) const OCTET_STRING: u32 = 0x04;
+pub(crate) const SEQUENCE: u32 = 0x30;
 
 /// A key identifier in a certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -482,7 +482,7 @@ fn complete(draft: &[u8], issuer_name: Option<&[u8]>, key: &PublicKey) -> Result
 }
 
 /// r‖s as the DER of X.509 (RFC 5480, `ECDSA-Sig-Value`).
-fn signature_to_der(raw: &[u8; 64]) -> Vec<u8> {
+pub(crate) fn signature_to_der(raw: &[u8; 64]) -> Vec<u8> {
     let integer = |half: &[u8]| {
         let zeros = half.iter().take(half.len() - 1).take_while(|byte| **byte == 0).count();
         let digits = &half[zeros..];

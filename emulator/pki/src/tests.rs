@@ -591,3 +591,26 @@ fn a_hundred_certificates_verify() {
     }
     assert!(lengths.len() > 1);
 }
+
+#[test]
+fn revocation_lists_are_taken_by_openssl() {
+    use openssl::x509::{CrlStatus, X509Crl};
+    let pki = pki();
+    for curve in CURVES {
+        let issuer = pki.ci_identity(curve).unwrap();
+        let auth = &pki.smdp(curve).unwrap().auth.certificate;
+        let spec = CrlSpec::new(7, vec![auth.serial().to_vec()], NOW);
+        let delta = CrlSpec { delta: Some((6.into(), vec![vec![1]])), ..spec.clone() };
+        for spec in [spec.clone(), delta, CrlSpec { part: Some((1, 2)), ..spec }, CrlSpec::new(8, vec![], NOW)] {
+            let der = spec.issue(&issuer).unwrap();
+            let (ours, theirs) = (cert::RevocationList::parse(&der).unwrap(), X509Crl::from_der(&der).unwrap());
+            ours.verify_signed_by(&issuer.certificate).unwrap();
+            let ci = X509::from_der(issuer.certificate.der()).unwrap();
+            assert!(theirs.verify(&ci.public_key().unwrap()).unwrap());
+            assert_eq!(theirs.to_der().unwrap(), der);
+            let status = theirs.get_by_cert(&X509::from_der(auth.der()).unwrap());
+            assert_eq!(matches!(status, CrlStatus::Revoked(_)), !spec.revoked.is_empty());
+            assert_eq!(ours.part(), spec.part.unwrap_or((1, 1)));
+        }
+    }
+}

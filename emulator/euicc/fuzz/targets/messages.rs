@@ -3,7 +3,9 @@
 
 use libfuzzer_sys::fuzz_target;
 use rsp::es10::auth::{AuthenticateServerRequest, AuthenticateServerResponse, CtxParams1, ServerSigned1};
+use rsp::cert::RevocationList;
 use rsp::es10::config::{self, ConfiguredAddresses};
+use rsp::es10::crl::{self, LoadCrlResponse};
 use rsp::es10::download::{
     CancelSessionRequest, CancelSessionResponse, InitialiseSecureChannel, PrepareDownloadRequest,
     PrepareDownloadResponse, ProfileInstallationResult, SmdpSigned2, StoreMetadata,
@@ -30,6 +32,11 @@ fuzz_target!(|data: &[u8]| {
     round_trip!(data, EuiccInfo1::parse, |value: &EuiccInfo1| value.encode());
     round_trip!(data, profiles::parse_delete_request, profiles::encode_delete_request);
     round_trip!(data, config::parse_rat, |value: &Vec<_>| config::encode_rat(value));
+    round_trip!(data, LoadCrlResponse::parse, |value: &LoadCrlResponse| value.encode());
+    if let Ok(list) = crl::parse_load_crl_request(data) {
+        let _ = RevocationList::parse(&list);
+        assert_eq!(crl::parse_load_crl_request(&crl::encode_load_crl_request(&list).unwrap()), Ok(list));
+    }
     for tag in [profiles::TAG_ENABLE_PROFILE, profiles::TAG_DISABLE_PROFILE] {
         round_trip!(data, |bytes| SwitchRequest::parse(tag, bytes), |value: &SwitchRequest| value.encode(tag));
     }

@@ -80,7 +80,10 @@ impl Euicc {
     ) -> Result<(), Option<CertError>> {
         let issuer = certificate.authority_key_id();
         let ci = self.config.trusted_cis().find(|ci| issuer.is_some() && ci.subject_key_id() == issuer).ok_or(None)?;
-        cert::verify_server_certificate(certificate, role, ci, now).map_err(Some)
+        cert::verify_server_certificate(certificate, role, ci, now)?;
+        // SGP.22 v2.5 §4.6: what a loaded list of its issuer names is not valid any more.
+        let revoked = self.store.revocation_lists().revoke(issuer.unwrap_or_default(), certificate.serial());
+        revoked.map_or(Ok(()), |list| Err(Some(certificate.revoked_by(list))))
     }
 
     /// The server is who it says: the card's own proof, and an open session.

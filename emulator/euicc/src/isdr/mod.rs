@@ -5,6 +5,7 @@
 //! these functions, is answered by a status word; everything else has a result code of its own.
 
 mod auth;
+mod crl;
 mod download;
 mod info;
 mod notifications;
@@ -13,6 +14,7 @@ mod profiles;
 use rsp::es10::TAG_SIGNATURE;
 use rsp::es10::auth::{TAG_AUTHENTICATE_SERVER, TAG_GET_EUICC_CHALLENGE};
 use rsp::es10::config::{TAG_CONFIGURED_ADDRESSES, TAG_GET_RAT, TAG_SET_DEFAULT_DP_ADDRESS};
+use rsp::es10::crl::TAG_LOAD_CRL;
 use rsp::es10::download::{TAG_CANCEL_SESSION, TAG_PREPARE_DOWNLOAD};
 use rsp::es10::info::{TAG_GET_EID, TAG_GET_EUICC_INFO1, TAG_GET_EUICC_INFO2};
 use rsp::es10::notification::{
@@ -75,8 +77,8 @@ impl Euicc {
             TAG_SET_NICKNAME => self.set_nickname(data),
             TAG_MEMORY_RESET => self.euicc_memory_reset(data),
             TAG_LPAE_ACTIVATION => Ok(lpae_activation()),
+            TAG_LOAD_CRL => self.load_crl(data),
             _ if loading => self.load_bound_profile_package(data),
-            // LoadCRL too: the card does not have the capability crlSupport (SGP.22 v2.5 §5.7.12).
             _ => Err(Sw::DATA_NOT_FOUND),
         }
     }

@@ -32,6 +32,11 @@ const REQUIREMENTS: &[(&str, &str, &str)] = &[
     ("ES10b.ListNotification", "4.2.14", "by event (§5.7.9)"),
     ("ES10b.RetrieveNotificationsList", "4.2.15", "by number and event (§5.7.10)"),
     ("ES10b.RemoveNotificationFromList", "4.2.16", "once (§5.7.11)"),
+    (
+        "ES10b.LoadCRL",
+        "4.2.17",
+        "certificate revocation lists, in parts and as changes; whom they name is refused (§4.6, §5.7.12)",
+    ),
     ("ES10b.AuthenticateServer", "4.2.18", "CERT.DPauth and CERT.DSauth, serverSignature1, challenge (§5.7.13)"),
     ("ES10b.CancelSession", "4.2.19", "signed, and once (§5.7.14)"),
     ("ES10c.GetProfilesInfo", "4.2.20", "every search criterion and tag list (§5.7.15)"),
@@ -134,6 +139,12 @@ const CODES: &[(&str, u32, &str)] = &[
     ("ES10b.AuthenticateServer", 5, "invalidOid"),
     ("ES10b.AuthenticateServer", 6, "euiccChallengeMismatch"),
     ("ES10b.AuthenticateServer", 7, "ciPKUnknown"),
+    ("ES10b.LoadCRL", 1, "invalidSignature"),
+    ("ES10b.LoadCRL", 2, "invalidCRLFormat"),
+    ("ES10b.LoadCRL", 3, "notEnoughMemorySpace"),
+    ("ES10b.LoadCRL", 4, "verificationKeyNotFound"),
+    ("ES10b.LoadCRL", 5, "fresherCrlAlreadyLoaded"),
+    ("ES10b.LoadCRL", 6, "baseCrlMissing"),
     ("ES10b.CancelSession", 0, "ok"),
     ("ES10b.CancelSession", 5, "invalidTransactionId"),
     ("ES10b.RemoveNotificationFromList", 0, "ok"),
@@ -186,14 +197,10 @@ const CODES: &[(&str, u32, &str)] = &[
 
 /// What is not there, and why.
 const LEFT_OUT: &[(&str, &str)] = &[
-    (
-        "ES10b.LoadCRL (4.2.17)",
-        "the card does not set crlSupport in RspCapability, so no LPA may send it; it is answered by 6A88 as a function that is not there (§5.7.12)",
-    ),
     ("ES10b.LoadRPM and all of RPM (4.2.28)", "SGP.22 v3; the card is one of v2.5"),
     ("LPAe, LpaeActivation (§5.10)", "the card has no LPA of its own and says so: notSupported"),
     (
-        "undefinedError of AuthenticateServer, CancelSession, DeleteProfile, eUICCMemoryReset, ListNotification, RetrieveNotificationsList, RemoveNotificationFromList and SetDefaultDpAddress",
+        "undefinedError of AuthenticateServer, CancelSession, DeleteProfile, eUICCMemoryReset, ListNotification, LoadCRL, RetrieveNotificationsList, RemoveNotificationFromList and SetDefaultDpAddress",
         "nothing leads to it: a command that cannot be read is answered by 6A80, a memory that fails by 6581",
     ),
     ("BppCommandId 3, storeMetadata2", "a package of v2.5 has one StoreMetadata"),
@@ -256,6 +263,18 @@ const CHOICES: &[(&str, &str)] = &[
     (
         "A profile with PPR1 beside an installed operational one",
         "is installed: that rule is for the LPA (§3.1.3), the card checks the rules authorisation table",
+    ),
+    (
+        "LoadCRL on a card without crlSupport in its RspCapability (the usual one)",
+        "is answered by 6A88, as a function that is not there",
+    ),
+    (
+        "A certificate that a loaded list names",
+        "is answered by invalidCertificate; v2.5 has no code of its own. A session that is open goes on",
+    ),
+    (
+        "A revocation list in parts",
+        "parts count from 1; what a part names is revoked at once, and what the list before names stays so until the new one is whole. Lists with different issuing distribution points stand beside each other. The dates of a list are not looked at: an old one is better than none",
     ),
     ("The notification list is full (256)", "the oldest one goes"),
     (

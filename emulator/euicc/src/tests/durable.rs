@@ -202,7 +202,7 @@ fn two_profiles() -> CardConfig {
 }
 
 fn make_two_profiles() -> CardConfig {
-    let mut config = config(&[Curve::P256]);
+    let mut config = super::crl::able(&[Curve::P256]);
     for (iccid, enabled) in [(A, true), (B, false)] {
         let package = elements(iccid).concat();
         config
@@ -472,7 +472,7 @@ fn confirmed(lab: &mut Lab, command: &str, answer: &str) -> bool {
     lab.es10_in(&from_hex(command).unwrap(), 255) == (from_hex(answer).unwrap(), 0x9000)
 }
 
-const ACTIONS: [Action; 9] = [
+const ACTIONS: [Action; 10] = [
     Action {
         name: "download",
         act: |lab| {
@@ -503,6 +503,15 @@ const ACTIONS: [Action; 9] = [
     Action { name: "nickname", act: |lab| confirmed(lab, "BF29105A0A988842070011713618F090024F6E", "BF2903800100") },
     Action { name: "memory reset", act: |lab| confirmed(lab, "BF340482020780", "BF3403800100") },
     Action { name: "removal of a notification", act: |lab| confirmed(lab, "BF3003800101", "BF3003800100") },
+    Action {
+        name: "revocation list",
+        act: |lab| {
+            let ci = pki().ci_identity(Curve::P256).unwrap();
+            let list = pki::CrlSpec::new(1, vec![vec![5]], NOW).issue(&ci).unwrap();
+            let request = rsp::es10::crl::encode_load_crl_request(&list).unwrap();
+            lab.es10_in(&request, 255) == (from_hex("BF3502A000").unwrap(), 0x9000)
+        },
+    },
     Action { name: "default address", act: |lab| confirmed(lab, "BF3F078005782E636F6D", "BF3F03800100") },
     Action {
         name: "enable with REFRESH",

@@ -2,6 +2,7 @@
 
 mod auth;
 mod conformance;
+mod crl;
 mod download;
 mod durable;
 pub(crate) mod lab;

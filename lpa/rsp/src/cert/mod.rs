@@ -11,12 +11,16 @@
 //!
 //! The time is handed in as Unix seconds. A card has no clock: it calls the single checks and leaves the dates out.
 
+mod crl;
 mod parse;
 mod time;
 
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
+
+pub use crl::{CrlNumber, RevocationList, RevokedCertificate};
+pub use time::encode_time;
 
 use crate::crypto::{Curve, PublicKey};
 use crate::ids::{Eid, IdError, Oid, to_hex};
@@ -62,6 +66,20 @@ pub mod oid {
     pub const EC_PUBLIC_KEY: &[u8] = &[0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x02, 0x01];
     /// The permittedEins of id-rsp-extension (SGP.22 v3).
     pub const PERMITTED_EINS: &[u8] = &[0x67, 0x81, 0x12, 0x01, 0x02, 0x02, 0x00];
+    /// cRLNumber.
+    pub const CRL_NUMBER: &[u8] = &[0x55, 0x1D, 0x14];
+    /// reasonCode of a line of a revocation list.
+    pub const REASON_CODE: &[u8] = &[0x55, 0x1D, 0x15];
+    /// deltaCRLIndicator.
+    pub const DELTA_CRL_INDICATOR: &[u8] = &[0x55, 0x1D, 0x1B];
+    /// issuingDistributionPoint.
+    pub const ISSUING_DISTRIBUTION_POINT: &[u8] = &[0x55, 0x1D, 0x1C];
+    /// id-rsp-expDate, 2.23.146.1.2.0.1: when a revoked certificate would have expired.
+    pub const EXPIRATION_DATE: &[u8] = &[0x67, 0x81, 0x12, 0x01, 0x02, 0x00, 0x01];
+    /// id-rsp-totalPartialCrl, 2.23.146.1.2.0.2: in how many parts a revocation list comes.
+    pub const TOTAL_PARTIAL_CRL: &[u8] = &[0x67, 0x81, 0x12, 0x01, 0x02, 0x00, 0x02];
+    /// id-rsp-partialCrl, 2.23.146.1.2.0.3: which part it is.
+    pub const PARTIAL_CRL: &[u8] = &[0x67, 0x81, 0x12, 0x01, 0x02, 0x00, 0x03];
     /// id-rspRole, 2.23.146.1.2.1: the last arc, the role, is missing.
     pub const RSP_ROLE: &[u8] = &[0x67, 0x81, 0x12, 0x01, 0x02, 0x01];
 }
@@ -147,6 +165,17 @@ pub enum CertError {
     /// The bytes are neither DER nor PEM of a certificate.
     #[error("no certificate found: expected DER, or PEM between -----BEGIN CERTIFICATE----- and its end")]
     NoCertificate,
+    /// The bytes are neither DER nor PEM of a revocation list.
+    #[error("no revocation list found: expected DER, or PEM between -----BEGIN X509 CRL----- and its end")]
+    NoRevocationList,
+    /// A loaded revocation list names the certificate.
+    #[error("{certificate} is revoked by list {list} of its issuer (SGP.22 §4.6)")]
+    Revoked {
+        /// The certificate.
+        certificate: Box<str>,
+        /// The number of the list.
+        list: CrlNumber,
+    },
     /// A field that is not as X.509 or SGP.22 has it.
     #[error("not a certificate of SGP.22 (RFC 5280, SGP.22 §4.5.2.1): {field}: {problem}")]
     Malformed {
@@ -389,6 +418,15 @@ fn find<'a>(attributes: &'a [Attribute], kind: &[u8]) -> Option<&'a str> {
     attributes.iter().find(|attribute| attribute.kind.as_der_content() == kind).map(|found| found.value.as_str())
 }
 
+/// The DER of the first part of a PEM file with this label.
+fn from_pem(bytes: &[u8], label: &str) -> Option<Vec<u8>> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    let (_, after) = text.split_once(&format!("-----BEGIN {label}-----"))?;
+    let (body, _) = after.split_once(&format!("-----END {label}-----"))?;
+    let body: String = body.split_ascii_whitespace().collect();
+    openssl::base64::decode_block(&body).ok()
+}
+
 /// A parsed X.509 certificate with the bytes it was parsed from. Clones share them.
 #[derive(Clone)]
 pub struct Certificate(Arc<Inner>);
@@ -410,13 +448,7 @@ impl Certificate {
         if bytes.first() == Some(&0x30) {
             return Certificate::parse(bytes);
         }
-        let decoded = std::str::from_utf8(bytes).ok().and_then(|text| {
-            let (_, after) = text.split_once("-----BEGIN CERTIFICATE-----")?;
-            let (body, _) = after.split_once("-----END CERTIFICATE-----")?;
-            let body: String = body.split_ascii_whitespace().collect();
-            openssl::base64::decode_block(&body).ok()
-        });
-        Certificate::parse(&decoded.ok_or(CertError::NoCertificate)?)
+        Certificate::parse(&from_pem(bytes, "CERTIFICATE").ok_or(CertError::NoCertificate)?)
     }
 
     /// Its name in errors.
@@ -710,6 +742,11 @@ impl Certificate {
             return Err(CertError::IssuerNotAllowed { certificate: certificate(), issuer: by(), rule });
         }
         self.verify_signature(issuer)
+    }
+
+    /// The error for a certificate that a list of this number has revoked.
+    pub fn revoked_by(&self, list: CrlNumber) -> CertError {
+        CertError::Revoked { certificate: self.describe(), list }
     }
 
     fn verify_signature(&self, issuer: &Certificate) -> Result<(), CertError> {

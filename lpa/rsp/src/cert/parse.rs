@@ -10,12 +10,12 @@ use crate::crypto::{Curve, PublicKey};
 use crate::ids::Oid;
 use crate::tlv::{NamedBits, Reader, Tag, Tlv, TlvError};
 
-const BOOLEAN: u32 = 0x01;
-const INTEGER: u32 = 0x02;
-const BIT_STRING: u32 = 0x03;
-const OCTET_STRING: u32 = 0x04;
-const OBJECT_IDENTIFIER: u32 = 0x06;
-const SEQUENCE: u32 = 0x30;
+pub(super) const BOOLEAN: u32 = 0x01;
+pub(super) const INTEGER: u32 = 0x02;
+pub(super) const BIT_STRING: u32 = 0x03;
+pub(super) const OCTET_STRING: u32 = 0x04;
+pub(super) const OBJECT_IDENTIFIER: u32 = 0x06;
+pub(super) const SEQUENCE: u32 = 0x30;
 const SET: u32 = 0x31;
 
 /// What a certificate says, with the places in its DER of the parts that are kept as bytes.
@@ -50,16 +50,16 @@ pub(super) struct Extensions {
     pub(super) unknown_critical: Vec<Oid>,
 }
 
-fn malformed(field: &'static str) -> impl Fn(TlvError) -> CertError {
+pub(super) fn malformed(field: &'static str) -> impl Fn(TlvError) -> CertError {
     move |error| CertError::Malformed { field, problem: error.to_string().into() }
 }
 
-fn refused(field: &'static str, problem: &str) -> CertError {
+pub(super) fn refused(field: &'static str, problem: &str) -> CertError {
     CertError::Malformed { field, problem: problem.into() }
 }
 
 /// Where `part` lies in `whole`; `part` was cut out of it.
-fn place(whole: &[u8], part: &[u8]) -> Range<usize> {
+pub(super) fn place(whole: &[u8], part: &[u8]) -> Range<usize> {
     let start = part.as_ptr() as usize - whole.as_ptr() as usize;
     start..start + part.len()
 }
@@ -132,12 +132,12 @@ pub(super) fn certificate(der: &[u8]) -> Result<Fields, CertError> {
     })
 }
 
-fn is_ecdsa_with_sha256(algorithm: &Tlv<'_>) -> bool {
+pub(super) fn is_ecdsa_with_sha256(algorithm: &Tlv<'_>) -> bool {
     // RFC 5758 §3.2: the parameters are absent.
     Tlv::parse_as(OBJECT_IDENTIFIER, algorithm.value()).is_ok_and(|tlv| tlv.value() == oid::ECDSA_WITH_SHA256)
 }
 
-fn object_identifier(tlv: &Tlv<'_>, field: &'static str) -> Result<Oid, CertError> {
+pub(super) fn object_identifier(tlv: &Tlv<'_>, field: &'static str) -> Result<Oid, CertError> {
     Oid::from_der_content(tlv.value()).map_err(|error| refused(field, &error.to_string()))
 }
 
@@ -208,7 +208,7 @@ fn text(tlv: &Tlv<'_>) -> Option<String> {
 }
 
 /// A UTCTime or GeneralizedTime in the forms of RFC 5280 §4.1.2.5, as Unix seconds.
-fn date(tlv: Option<Tlv<'_>>, field: &'static str) -> Result<i64, CertError> {
+pub(super) fn date(tlv: Option<Tlv<'_>>, field: &'static str) -> Result<i64, CertError> {
     let parsed = tlv.and_then(|tlv| {
         let digits = tlv.value().strip_suffix(b"Z")?;
         if !digits.iter().all(u8::is_ascii_digit) {

@@ -37,6 +37,16 @@ pub(super) fn to_text(seconds: i64) -> String {
     format!("{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02} UTC", time / 3600, time / 60 % 60, time % 60)
 }
 
+/// Unix seconds as the UTCTime or GeneralizedTime of a certificate, DER (RFC 5280 §4.1.2.5: from 2050 on the latter).
+pub fn encode_time(seconds: i64) -> Vec<u8> {
+    let digits: String = to_text(seconds).chars().filter(char::is_ascii_digit).collect();
+    let (tag, digits) = match digits.strip_prefix("20") {
+        Some(short) if digits.as_str() < "2050" => (0x17u32, short),
+        _ => (0x18, digits.as_str()),
+    };
+    crate::tlv::encode(tag, format!("{digits}Z").as_bytes())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -56,6 +66,10 @@ mod tests {
             assert_eq!(from_civil(year, rest), Some(seconds));
             assert_eq!(to_text(seconds), text);
         }
+        // As OpenSSL writes them.
+        assert_eq!(encode_time(1_795_167_966), b"\x17\x0D261120094606Z");
+        assert_eq!(encode_time(174_385_734_538), b"\x18\x0F74960124094858Z");
+        assert_eq!(encode_time(-631_152_000), b"\x18\x0F19500101000000Z");
         assert_eq!(from_civil(2023, [2, 29, 0, 0, 0]), None);
         assert_eq!(from_civil(2023, [13, 1, 0, 0, 0]), None);
         assert_eq!(from_civil(2023, [4, 31, 0, 0, 0]), None);

@@ -15,6 +15,7 @@ use crate::{Iccid, TransactionId};
 
 pub mod auth;
 pub mod config;
+pub mod crl;
 pub mod download;
 pub mod info;
 pub mod notification;

@@ -13,14 +13,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use clap::Args;
-use pki::{CertificateSpec, Pki, PkiSpec};
+use pki::{Pki, PkiSpec};
+use rsp::Eid;
 use rsp::cert::Certificate;
-use rsp::crypto::{Curve, PrivateKey, Random, SystemRandom};
+use rsp::crypto::{Curve, Random, SystemRandom};
 use rsp::ids::to_hex;
-use rsp::{Eid, Oid};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use smdp::front::{ClientOptions, FaultSpec, TlsFlaw};
+use smdp::front::{ClientOptions, FaultSpec};
 use smdp::manage::{ManageOptions, ManageServer, Watch};
 use smdp::profile::ProfileSpec;
 use smdp::server::ProfileType;
@@ -31,7 +31,7 @@ use smdp::{
 };
 
 use crate::cli::{Abort, ended_from_outside, runtime};
-use crate::lab::system_time;
+use crate::lab::{flawed_identities, system_time};
 use crate::order_cmd::{Control, default_control};
 use crate::runner::result::exit;
 
@@ -185,10 +185,10 @@ pub(crate) fn run(args: &SmdpArgs) -> Result<u8, Abort> {
         Some(folder) => crate::up::open_pki(folder, args.curve, None)?,
         None => Pki::generate(&PkiSpec::default(), &mut SystemRandom, system_time()).map_err(lab)?,
     };
-    runtime()?.block_on(serve(args, config, &pki))
+    runtime()?.block_on(serve(args, config, &Arc::new(pki)))
 }
 
-async fn serve(args: &SmdpArgs, config: Config, pki: &Pki) -> Result<u8, Abort> {
+async fn serve(args: &SmdpArgs, config: Config, pki: &Arc<Pki>) -> Result<u8, Abort> {
     let now = system_time();
     let listener = TcpListener::bind(args.listen)
         .map_err(|error| Abort::usage(format!("cannot listen on {}: {error}", args.listen)))?;
@@ -242,10 +242,11 @@ async fn serve(args: &SmdpArgs, config: Config, pki: &Pki) -> Result<u8, Abort> 
         }
     }
     let faults = config.faults.iter().map(FaultSpec::fault).collect::<Result<Vec<_>, _>>().map_err(usage)?;
+    let names = vec![host, "localhost".to_owned(), "127.0.0.1".to_owned()];
     let options = smdp::front::Options {
         observer: watch.clone(),
         faults,
-        flawed: flawed(pki, args.curve, &host, now),
+        flawed: flawed_identities(pki, args.curve, names, |_| Box::new(SystemRandom), now),
         store,
         client_ca,
         client: client.clone(),
@@ -340,31 +341,6 @@ fn tls_identity(pki: &Pki, curve: Curve, host: &str, ip: IpAddr, now: i64) -> Re
         }
     }
     pki.issue_tls(curve, &names, &mut SystemRandom, now).map(|made| identity(&made)).map_err(usage)
-}
-
-/// The certificates that faults put in the place of the right one, where they can be made.
-fn flawed(pki: &Pki, curve: Curve, host: &str, now: i64) -> Vec<(TlsFlaw, Identity)> {
-    let mut list = Vec::new();
-    let names = [host.to_owned(), "localhost".to_owned(), "127.0.0.1".to_owned()];
-    let spec = PkiSpec { curves: vec![curve], host_names: names.to_vec(), ..PkiSpec::default() };
-    if let Ok(other) = Pki::generate(&spec, &mut SystemRandom, now)
-        && let Ok(tls) = other.tls(curve)
-    {
-        list.push((TlsFlaw::Untrusted, identity(tls)));
-    }
-    if let (Ok(ci), Ok(oid)) = (pki.ci_identity(curve), Oid::parse("2.999.10"))
-        && let Ok(key) = PrivateKey::generate(curve, &mut SystemRandom)
-    {
-        let day = 86_400;
-        let spec = CertificateSpec::dp_tls(&names, &oid, now - 2 * day);
-        let spec = CertificateSpec { not_after: now - day, ..spec };
-        list.extend(spec.issue(&ci, key, &mut SystemRandom).map(|made| (TlsFlaw::Expired, identity(&made))));
-    }
-    let elsewhere = ["elsewhere.example.invalid".to_owned()];
-    let other = pki.issue_tls(curve, &elsewhere, &mut SystemRandom, now);
-    list.extend(other.map(|made| (TlsFlaw::WrongName, identity(&made))));
-    list.extend(pki.smdp(curve).map(|smdp| (TlsFlaw::WrongRole, identity(&smdp.auth))));
-    list
 }
 
 fn settings(
@@ -581,7 +557,6 @@ mod tests {
         assert_eq!((settings.max_attempts, settings.rebind, settings.credentials.len()), (Some(5), false, 2));
         assert_eq!(settings.profile_types["Basic"].stock, Some(7));
         assert!(settings.progress);
-        assert_eq!(flawed(&pki, Curve::P256, "localhost", system_time()).len(), 4);
         assert!(toml::from_str::<Config>("rebnd = true").unwrap_err().to_string().contains("rebind"));
         let unknown = OrderConfig { profile: "none".to_owned(), ..toml::from_str("profile = 'x'").unwrap() };
         assert!(order_spec(&unknown, &catalog).is_err());

@@ -196,6 +196,33 @@ fn call_with(url: &str, token: Option<&str>, method: &str, path: &str, body: Opt
     (status, serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {answer}")))
 }
 
+/// Every fault of the server that a scenario can have is felt when it is set while the lab runs.
+#[test]
+fn faults_that_are_set_later_are_felt() {
+    let up = Up::start(&[]);
+    let code = up.code(|order| order["matching_id"] == "OPERATOR-A");
+    for (fault, key, expected) in [
+        (r#"{"tls":"untrusted"}"#, "curl", 60),
+        (r#"{"tls":"expired"}"#, "curl", 60),
+        (r#"{"tls":"wrong-name"}"#, "curl", 60),
+        (r#"{"tls":"wrong-role"}"#, "curl", 60),
+        (r#"{"tls":"old-version"}"#, "curl", 35),
+        (r#"{"tls":"alert"}"#, "curl", 35),
+        (r#"{"tcp":"reset"}"#, "curl", 35),
+        (r#"{"http":"no-reply"}"#, "curl", 52),
+        (r#"{"http-status":503}"#, "http", 503),
+    ] {
+        assert_eq!(call(&up, "PUT", "/faults", Some(&format!("[{fault}]"))).0, 200);
+        let failure = up.result(&["-A", code]);
+        assert_eq!(failure[key], expected, "{fault}: {failure}");
+    }
+    assert_eq!(call(&up, "PUT", "/faults", Some(r#"[{"http":"huge"}]"#)).0, 200);
+    assert_eq!(up.result(&["-A", code])["outcome"], "failure");
+    assert_eq!(call(&up, "DELETE", "/faults", None).0, 200);
+    assert_eq!(up.result(&["-A", code])["outcome"], "success");
+    up.end(Signal::TERM);
+}
+
 #[test]
 fn the_control_port_shows_and_changes_the_lab() {
     let up = Up::start(&[]);

@@ -305,7 +305,7 @@ impl LabBuilder {
                 None => Box::new(SystemRandom),
             }
         };
-        let pki = match self.pki {
+        let pki = Arc::new(match self.pki {
             Some(pki) => pki,
             None => {
                 let mut curves = vec![self.curve];
@@ -317,7 +317,7 @@ impl LabBuilder {
                 let spec = PkiSpec { curves, eids: Vec::new(), ..PkiSpec::default() };
                 Pki::generate(&spec, &mut *random("pki"), today)?
             }
-        };
+        });
         let own_eid = self.card.as_ref().and_then(|card| card.eid);
         let eid = match self.eid.or(own_eid).or_else(|| pki.eids().first().copied()) {
             Some(eid) => eid,
@@ -366,16 +366,11 @@ impl LabBuilder {
         server.drain_events();
         let smdp = Arc::new(Mutex::new(server));
         let counted = Arc::new(Watch::default());
-        let needs_flawed = self.faults.iter().any(|fault| matches!(fault.action, smdp::front::Action::TlsFlaw(_)));
-        let flawed = match needs_flawed {
-            true => flawed_identities(&pki, self.curve, &names, &random, today),
-            false => Vec::new(),
-        };
         let options = smdp::front::Options {
             clock: clock.clone(),
             observer: Arc::new(ServerWatch { timeline: self.timeline.clone(), watch: counted.clone() }),
             faults: self.faults,
-            flawed,
+            flawed: flawed_identities(&pki, self.curve, names, random, today),
             ..smdp::front::Options::default()
         };
         let front = Server::start(listener, smdp, &tls.0, options)?;

@@ -1,10 +1,11 @@
 //! The certificates of a lab's servers: the right ones, and those that faults put in their place.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use pki::{Pki, PkiSpec};
 use rsp::crypto::{Curve, PrivateKey, Random};
-use smdp::front::TlsFlaw;
+use smdp::front::{Flawed, TlsFlaw};
 
 use super::LabError;
 
@@ -41,34 +42,50 @@ pub(super) fn host_names(listening: SocketAddr) -> Vec<String> {
     names
 }
 
-/// The certificates that faults put in the place of the server's right one, as far as they can be made.
-pub(super) fn flawed_identities(
+/// Makes the certificates that faults put in the place of the server's right one, as far as they can be made.
+pub(crate) fn flawed_identities(
+    pki: &Arc<Pki>,
+    curve: Curve,
+    names: Vec<String>,
+    random: impl Fn(&str) -> Box<dyn Random> + Send + Sync + 'static,
+    now: i64,
+) -> Flawed {
+    let pki = pki.clone();
+    Arc::new(move |flaw| flawed_identity(&pki, curve, &names, &random, now, flaw))
+}
+
+fn flawed_identity(
     pki: &Pki,
     curve: Curve,
     names: &[String],
     random: &dyn Fn(&str) -> Box<dyn Random>,
     now: i64,
-) -> Vec<(TlsFlaw, smdp::Identity)> {
+    flaw: TlsFlaw,
+) -> Option<smdp::Identity> {
     const DAY: i64 = 86_400;
-    let mut list = Vec::new();
-    let spec = PkiSpec { curves: vec![curve], host_names: names.to_vec(), eids: Vec::new(), ..PkiSpec::default() };
-    if let Ok(other) = Pki::generate(&spec, &mut *random("other pki"), now)
-        && let Ok(tls) = other.tls(curve)
-    {
-        list.push((TlsFlaw::Untrusted, identity(tls)));
+    match flaw {
+        TlsFlaw::Untrusted => {
+            let host_names = names.to_vec();
+            let spec = PkiSpec { curves: vec![curve], host_names, eids: Vec::new(), ..PkiSpec::default() };
+            let other = Pki::generate(&spec, &mut *random("other pki"), now).ok()?;
+            other.tls(curve).ok().map(identity)
+        }
+        TlsFlaw::Expired => {
+            let key = PrivateKey::generate(curve, &mut *random("expired tls key")).ok()?;
+            let (ci, smdp) = (pki.ci_identity(curve).ok()?, pki.smdp(curve).ok()?);
+            let spec = pki::CertificateSpec::dp_tls(names, &smdp.oid, now - 2 * DAY);
+            let spec = pki::CertificateSpec { not_after: now - DAY, ..spec };
+            spec.issue(&ci, key, &mut *random("expired tls")).ok().map(|made| identity(&made))
+        }
+        TlsFlaw::WrongName => {
+            let elsewhere = ["elsewhere.example.invalid".to_owned()];
+            let other = pki.issue_tls(curve, &elsewhere, &mut *random("tls elsewhere"), now).ok()?;
+            Some(identity(&other))
+        }
+        TlsFlaw::WrongRole => pki.smdp(curve).ok().map(|smdp| identity(&smdp.auth)),
+        // The right certificate: what is wrong is how it is served.
+        TlsFlaw::OldVersion => None,
     }
-    let key = PrivateKey::generate(curve, &mut *random("expired tls key"));
-    if let (Ok(ci), Ok(smdp), Ok(key)) = (pki.ci_identity(curve), pki.smdp(curve), key) {
-        let spec = pki::CertificateSpec::dp_tls(names, &smdp.oid, now - 2 * DAY);
-        let spec = pki::CertificateSpec { not_after: now - DAY, ..spec };
-        let issued = spec.issue(&ci, key, &mut *random("expired tls"));
-        list.extend(issued.map(|made| (TlsFlaw::Expired, identity(&made))));
-    }
-    let elsewhere = ["elsewhere.example.invalid".to_owned()];
-    let other = pki.issue_tls(curve, &elsewhere, &mut *random("tls elsewhere"), now);
-    list.extend(other.map(|made| (TlsFlaw::WrongName, identity(&made))));
-    list.extend(pki.smdp(curve).map(|smdp| (TlsFlaw::WrongRole, identity(&smdp.auth))));
-    list
 }
 
 pub(super) fn identity(identity: &pki::Identity) -> smdp::Identity {
@@ -80,4 +97,35 @@ pub(super) fn echo_identity(pki: &Pki, curve: Curve, random: &mut dyn Random, no
     let names = [crate::peer::NAME, "localhost", "127.0.0.1"].map(str::to_owned);
     pki.ci_key(curve).ok()?;
     pki.issue_tls(curve, &names, random, now).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use rsp::crypto::SystemRandom;
+
+    use super::*;
+
+    #[test]
+    fn each_flaw_has_its_certificate_as_far_as_it_can_be_made() {
+        let now = smdp::front::system_time();
+        let pki = Arc::new(Pki::generate(&PkiSpec::default(), &mut SystemRandom, now).unwrap());
+        let names = vec!["smdp.example.com".to_owned()];
+        let random = |_: &str| -> Box<dyn Random> { Box::new(SystemRandom) };
+        let flawed = flawed_identities(&pki, Curve::P256, names.clone(), random, now);
+        let certificate = |flaw| flawed(flaw).unwrap().certificate;
+        assert_eq!(certificate(TlsFlaw::Untrusted).dns_names(), names);
+        assert_ne!(
+            certificate(TlsFlaw::Untrusted).authority_key_id(),
+            certificate(TlsFlaw::WrongName).authority_key_id()
+        );
+        assert_eq!(certificate(TlsFlaw::WrongName).dns_names(), ["elsewhere.example.invalid"]);
+        assert!(certificate(TlsFlaw::Expired).not_after() < now);
+        assert_eq!(certificate(TlsFlaw::WrongRole).der(), pki.smdp(Curve::P256).unwrap().auth.certificate.der());
+        // A folder without keys, as one with the certificates of a real server.
+        let flawed = flawed_identities(&Arc::default(), Curve::P256, names, random, now);
+        assert!(flawed(TlsFlaw::Untrusted).is_some());
+        assert!(
+            [TlsFlaw::Expired, TlsFlaw::WrongName, TlsFlaw::WrongRole].map(|flaw| flawed(flaw).is_none()) == [true; 3]
+        );
+    }
 }

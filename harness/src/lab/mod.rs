@@ -40,6 +40,7 @@ use crate::timeline::Timeline;
 pub use builder::{Dead, LabBuilder, Preinstalled};
 pub(crate) use card::card_profile;
 use card::{Slot, es10};
+pub(crate) use identities::flawed_identities;
 use terminals::link_all;
 
 /// The host name under which the SM-DP+ is said to be when its name is not to resolve. `invalid` is reserved: no name
@@ -148,7 +149,7 @@ pub struct Lab {
     slot: Slot,
     unplugger: tokio::task::JoinHandle<()>,
     _dead: Option<DeadAddress>,
-    pki: Pki,
+    pki: Arc<Pki>,
     echo: Option<EchoPeer>,
     _folder: tempfile::TempDir,
     // The folder above is in it.

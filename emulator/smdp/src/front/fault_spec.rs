@@ -71,6 +71,9 @@ pub enum FaultError {
         "a fault has exactly one of tcp, tls, http, http-status, redirect, missing, refuse and es9plus; this one has {0}"
     )]
     Count(usize),
+    /// A certificate that cannot be made.
+    #[error("{0}: there is no such certificate, and none can be made, because the key of the CI is not at hand")]
+    Certificate(TlsFlaw),
     /// A word that is not known.
     #[error("{word:?} is no fault of {layer}: there are {known}")]
     Word {
@@ -111,7 +114,7 @@ fn http(bytes: Option<usize>) -> [(&'static str, Action); 7] {
         ("content-type", Action::HttpContentType),
         ("no-json", Action::HttpGarbage),
         ("garbage", Action::HttpGarbage),
-        ("huge", Action::HttpHuge { bytes: bytes.unwrap_or(10_000_000).min(MOST) }),
+        ("huge", Action::HttpHuge { bytes: bytes.unwrap_or(20_000_000).min(MOST) }),
     ]
 }
 

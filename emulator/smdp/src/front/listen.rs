@@ -3,7 +3,7 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -25,24 +25,32 @@ use super::http::answer;
 use super::{Options, tls};
 use crate::server::Identity;
 
-/// The right TLS settings, and those that faults put in their place.
+/// The right TLS settings, and those that faults put in their place, made at their first use.
 pub(super) struct Acceptors {
     right: SslAcceptor,
-    flawed: Vec<(TlsFlaw, SslAcceptor)>,
+    identity: Identity,
+    flawed: Mutex<Vec<(TlsFlaw, SslAcceptor)>>,
 }
 
 impl Acceptors {
     pub(super) fn new(tls: &Identity, options: &Options) -> Result<Self, ErrorStack> {
-        let mut flawed = vec![(TlsFlaw::OldVersion, tls::old_version(tls)?)];
-        for (flaw, identity) in &options.flawed {
-            flawed.push((*flaw, tls::acceptor(identity, &options.client_ca)?));
-        }
-        Ok(Acceptors { right: tls::acceptor(tls, &options.client_ca)?, flawed })
+        let right = tls::acceptor(tls, &options.client_ca)?;
+        Ok(Acceptors { right, identity: tls.clone(), flawed: Mutex::default() })
     }
 
-    fn with(&self, flaw: Option<TlsFlaw>) -> &SslAcceptor {
-        let found = self.flawed.iter().find(|(known, _)| Some(*known) == flaw);
-        found.map_or(&self.right, |(_, acceptor)| acceptor)
+    /// The settings with this flaw; `None` when its certificate cannot be made.
+    fn with(&self, flaw: TlsFlaw, options: &Options) -> Option<SslAcceptor> {
+        let mut flawed = self.flawed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, made)) = flawed.iter().find(|(known, _)| *known == flaw) {
+            return Some(made.clone());
+        }
+        let made = match flaw {
+            TlsFlaw::OldVersion => tls::old_version(&self.identity),
+            _ => tls::acceptor(&(options.flawed)(flaw)?, &options.client_ca),
+        };
+        let made = made.ok()?;
+        flawed.push((flaw, made.clone()));
+        Some(made)
     }
 }
 
@@ -95,12 +103,15 @@ async fn connection(
 ) {
     // Small messages go back and forth: waiting to fill packets would cost 40 ms each time.
     let _ = stream.set_nodelay(true);
-    let flaw = match front.fault(Occasion::Connection, Sought::default()) {
-        None => None,
-        Some(Action::TlsFlaw(flaw)) => Some(flaw),
+    let acceptor = match front.fault(Occasion::Connection, Sought::default()) {
+        None => acceptors.right.clone(),
+        Some(Action::TlsFlaw(flaw)) => match acceptors.with(flaw, &front.options) {
+            Some(acceptor) => acceptor,
+            // Never the right certificate: the fault is said to have happened.
+            None => return,
+        },
         Some(action) => return broken(stream, &action, front.options.patience).await,
     };
-    let acceptor = acceptors.with(flaw);
     let handshake = async {
         let mut stream = SslStream::new(Ssl::new(acceptor.context())?, stream).map_err(openssl::ssl::Error::from)?;
         Pin::new(&mut stream).accept().await.map(|()| stream)

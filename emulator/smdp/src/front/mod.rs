@@ -79,8 +79,9 @@ pub struct Options {
     pub observer: Arc<dyn Observer>,
     /// The faults.
     pub faults: Vec<Fault>,
-    /// The TLS certificates that faults put in the place of the right one.
-    pub flawed: Vec<(TlsFlaw, Identity)>,
+    /// Makes the TLS certificates that faults put in the place of the right one. It is asked when a fault needs one:
+    /// faults come and go while the server runs.
+    pub flawed: Flawed,
     /// Where what has changed is kept, before the response that tells of it goes out.
     pub store: Option<Arc<Store>>,
     /// The CIs under which operators and SM-DP+s need a client certificate; any may call when there is none.
@@ -101,7 +102,7 @@ impl Default for Options {
             clock: Arc::new(system_time),
             observer: Arc::new(Unobserved),
             faults: Vec::new(),
-            flawed: Vec::new(),
+            flawed: Arc::new(|_| None),
             store: None,
             client_ca: Vec::new(),
             client: ClientOptions::default(),
@@ -109,6 +110,10 @@ impl Default for Options {
         }
     }
 }
+
+/// Makes the TLS certificate that has this flaw; `None` when it cannot, for want of the CI's key, say.
+/// [`TlsFlaw::OldVersion`] needs none.
+pub type Flawed = Arc<dyn Fn(TlsFlaw) -> Option<Identity> + Send + Sync>;
 
 /// The system's time, Unix seconds.
 pub fn system_time() -> i64 {
@@ -125,9 +130,22 @@ pub enum StartError {
     /// The listener cannot be used.
     #[error("the listener of the server cannot be used: {0}")]
     Listener(#[from] io::Error),
+    /// A fault cannot happen here.
+    #[error(transparent)]
+    Fault(#[from] FaultError),
     /// There is no tokio runtime.
     #[error("the front of the server has to be started inside a tokio runtime")]
     NoRuntime,
+}
+
+/// Whether a fault can happen in a front with these options.
+fn possible(options: &Options, fault: &Fault) -> Result<(), FaultError> {
+    match fault.action {
+        Action::TlsFlaw(flaw) if flaw != TlsFlaw::OldVersion && (options.flawed)(flaw).is_none() => {
+            Err(FaultError::Certificate(flaw))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A front that runs. It stops, with all its connections, when it is dropped.
@@ -152,6 +170,9 @@ impl Drop for Running {
 impl Running {
     fn start(listener: TcpListener, backend: Backend, tls: &Identity, options: Options) -> Result<Self, StartError> {
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| StartError::NoRuntime)?;
+        for fault in &options.faults {
+            possible(&options, fault)?;
+        }
         let acceptors = Arc::new(Acceptors::new(tls, &options)?);
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
@@ -283,14 +304,14 @@ impl Server {
         Handle(self.running.front.clone())
     }
 
-    /// Replaces all faults; each begins to count anew.
-    pub fn set_faults(&self, faults: Vec<Fault>) {
-        self.running.front.faults.set(faults);
+    /// Replaces all faults; each begins to count anew. When one of them cannot happen here all stay as they were.
+    pub fn set_faults(&self, faults: Vec<Fault>) -> Result<(), FaultError> {
+        self.handle().set_faults(faults)
     }
 
-    /// Adds a fault.
-    pub fn add_fault(&self, fault: Fault) {
-        self.running.front.faults.add(fault);
+    /// Adds a fault, unless it cannot happen here.
+    pub fn add_fault(&self, fault: Fault) -> Result<(), FaultError> {
+        self.handle().add_fault(fault)
     }
 
     /// The faults, and how often each has had its occasion.
@@ -310,6 +331,20 @@ impl Handle {
 
     pub(crate) fn faults(&self) -> &Faults {
         &self.0.faults
+    }
+
+    pub(crate) fn set_faults(&self, faults: Vec<Fault>) -> Result<(), FaultError> {
+        for fault in &faults {
+            possible(&self.0.options, fault)?;
+        }
+        self.0.faults.set(faults);
+        Ok(())
+    }
+
+    pub(crate) fn add_fault(&self, fault: Fault) -> Result<(), FaultError> {
+        possible(&self.0.options, &fault)?;
+        self.0.faults.add(fault);
+        Ok(())
     }
 }
 

@@ -406,7 +406,7 @@ fn http_that_breaks() {
     assert!(reply.head.contains("content-type: text/plain"));
     assert_eq!(client.authenticate(&card, "AC-1").status, 200);
 
-    lab.server().set_faults(vec![Fault::once(Action::HttpNoReply).from_nth(2)]);
+    lab.server().set_faults(vec![Fault::once(Action::HttpNoReply).from_nth(2)]).unwrap();
     assert_eq!(client.initiate(&card).0.status, 200);
     assert!(client.post("initiateAuthentication", b"{}").is_none());
     assert_eq!(lab.connect().initiate(&card).0.status, 200);
@@ -421,15 +421,15 @@ fn functions_that_break() {
     let card = Card::on(Curve::P256);
     let mut client = lab.connect();
     let refused = crate::status::StatusError::new("8.8.5", "4.10", "expired by a fault");
-    lab.server().add_fault(Fault::once(Action::Refuse(refused)).at(Function::AuthenticateClient));
+    lab.server().add_fault(Fault::once(Action::Refuse(refused)).at(Function::AuthenticateClient)).unwrap();
     assert_eq!(client.authenticate(&card, "AC-1").codes(), "8.8.5/4.10");
 
-    lab.server().set_faults(vec![Fault::once(Action::BadSignature)]);
+    lab.server().set_faults(vec![Fault::once(Action::BadSignature)]).unwrap();
     let (_, ok) = client.initiate(&card);
     let certificate = rsp::cert::Certificate::parse(&ok.server_certificate).unwrap();
     assert!(!certificate.public_key().verify(&[&ok.server_signed1], &ok.server_signature1[3..]));
 
-    lab.server().set_faults(vec![Fault::once(Action::WrongTransactionId)]);
+    lab.server().set_faults(vec![Fault::once(Action::WrongTransactionId)]).unwrap();
     let (_, ok) = client.initiate(&card);
     let signed = rsp::es10::auth::ServerSigned1::receive(&ok.server_signed1).unwrap();
     assert_ne!(signed.transaction_id, ok.transaction_id);
@@ -443,7 +443,7 @@ fn packages_that_are_tampered_with() {
         let mut client = lab.connect();
         let (_, sound) = client.download(&card);
         let action = Action::TamperSegment { segment: 2, part };
-        lab.server().set_faults(vec![Fault::once(action).at(Function::GetBoundProfilePackage)]);
+        lab.server().set_faults(vec![Fault::once(action).at(Function::GetBoundProfilePackage)]).unwrap();
         let (_, broken) = client.download(&card);
         // The same one-time key gives the same segments, so that what differs is the signature and one bit.
         let parts = |package: &BoundProfilePackageOk| {

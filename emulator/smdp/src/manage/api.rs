@@ -367,11 +367,8 @@ pub(super) async fn add_fault(State(manage): Shared, body: Bytes) -> Response {
         Ok(spec) => spec.fault(),
         Err(refused) => return refused.into_response(),
     };
-    match fault {
-        Ok(fault) => {
-            manage.server.faults().add(fault);
-            faults(&manage, StatusCode::CREATED)
-        }
+    match fault.and_then(|fault| manage.server.add_fault(fault)) {
+        Ok(()) => faults(&manage, StatusCode::CREATED),
         Err(error) => bad(error),
     }
 }
@@ -381,11 +378,9 @@ pub(super) async fn set_faults(State(manage): Shared, body: Bytes) -> Response {
         Ok(specs) => specs,
         Err(refused) => return refused.into_response(),
     };
-    match specs.iter().map(FaultSpec::fault).collect() {
-        Ok(all) => {
-            manage.server.faults().set(all);
-            faults(&manage, StatusCode::OK)
-        }
+    let all: Result<Vec<_>, _> = specs.iter().map(FaultSpec::fault).collect();
+    match all.and_then(|all| manage.server.set_faults(all)) {
+        Ok(()) => faults(&manage, StatusCode::OK),
         Err(error) => bad(error),
     }
 }

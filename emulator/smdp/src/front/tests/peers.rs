@@ -497,14 +497,17 @@ fn handshakes_with_a_flaw() {
         pki::CertificateSpec { not_after: NOW - 10, ..pki::CertificateSpec::dp_tls(&hosts, &oid, NOW - 1000) };
     let expired = expired.issue(&ci, key(&mut random), &mut random).unwrap();
     let elsewhere = pki().issue_tls(curve, &["elsewhere".to_owned()], &mut random, NOW - 1000).unwrap();
-    let flawed = vec![
+    let flawed = [
         (TlsFlaw::Untrusted, identity(other.tls(curve).unwrap())),
         (TlsFlaw::Expired, identity(&expired)),
         (TlsFlaw::WrongName, identity(&elsewhere)),
         (TlsFlaw::WrongRole, identity(&pki().smdp(curve).unwrap().auth)),
     ];
     let tls = identity(pki().tls(curve).unwrap());
-    let lab = Lab::serving(curve, smdp_with_order(), &tls, |options| options.flawed = flawed);
+    let lab = Lab::serving(curve, smdp_with_order(), &tls, |options| {
+        options.flawed =
+            Arc::new(move |flaw| flawed.iter().find(|(known, _)| *known == flaw).map(|(_, it)| it.clone()));
+    });
     for (flaw, expected) in [
         (TlsFlaw::Untrusted, "unable to get local issuer|self-signed|self signed"),
         (TlsFlaw::Expired, "certificate has expired"),
@@ -512,7 +515,7 @@ fn handshakes_with_a_flaw() {
         (TlsFlaw::WrongRole, "mismatch|purpose|usage"),
         (TlsFlaw::OldVersion, "version|protocol"),
     ] {
-        lab.server().set_faults(vec![Fault::once(Action::TlsFlaw(flaw))]);
+        lab.server().set_faults(vec![Fault::once(Action::TlsFlaw(flaw))]).unwrap();
         let error = format!("{:?}", lab.handshake(SslVersion::TLS1_3).unwrap_err());
         assert!(expected.split('|').any(|word| error.contains(word)), "{flaw}: {error}");
         assert_eq!(lab.connect().initiate(&Card::on(curve)).0.status, 200);
@@ -520,10 +523,21 @@ fn handshakes_with_a_flaw() {
 }
 
 #[test]
+fn a_fault_that_cannot_happen_is_refused() {
+    let lab = Lab::start(Curve::P256, Vec::new());
+    lab.server().add_fault(Fault::once(Action::TlsFlaw(TlsFlaw::OldVersion))).unwrap();
+    let impossible = || Fault::once(Action::TlsFlaw(TlsFlaw::Expired));
+    let error = lab.server().add_fault(impossible()).unwrap_err();
+    assert!(error.to_string().contains("expired TLS certificate: there is no such certificate"), "{error}");
+    assert!(lab.server().set_faults(vec![impossible()]).is_err());
+    assert_eq!(lab.server().faults().len(), 1, "all stay as they were");
+}
+
+#[test]
 fn responses_that_are_spoilt() {
     let lab = Lab::start(Curve::P256, Vec::new());
     let card = Card::on(Curve::P256);
-    let set = |action: Action| lab.server().set_faults(vec![Fault::once(action)]);
+    let set = |action: Action| lab.server().set_faults(vec![Fault::once(action)]).unwrap();
     let body = json!({
         "euiccChallenge": BASE64_STANDARD.encode(card.challenge),
         "euiccInfo1": BASE64_STANDARD.encode(card.info1()),
@@ -564,7 +578,7 @@ fn faults_for_one_order_only() {
     let other = Profile::build(&built_in_named("operator-b").unwrap()).unwrap();
     lab.server().smdp().lock().unwrap().add_order(OrderSpec::new("AC-2", other), NOW).unwrap();
     let refused = crate::status::StatusError::new("8.2", "1.2", "for this one only");
-    lab.server().add_fault(Fault::always(Action::Refuse(refused)).for_order("AC-2"));
+    lab.server().add_fault(Fault::always(Action::Refuse(refused)).for_order("AC-2")).unwrap();
     let card = Card::on(Curve::P256);
     let mut client = lab.connect();
     assert_eq!(client.authenticate(&card, "AC-2").codes(), "8.2/1.2");
@@ -572,7 +586,7 @@ fn faults_for_one_order_only() {
     // The order of a session is known at its later functions too.
     let refused = crate::status::StatusError::new("8.8.5", "4.10", "the same");
     let fault = Fault::always(Action::Refuse(refused)).for_order("AC-1").at(Function::GetBoundProfilePackage);
-    lab.server().set_faults(vec![fault]);
+    lab.server().set_faults(vec![fault]).unwrap();
     let reply = client.authenticate(&card, "AC-1");
     let body = json!({ "transactionId": reply.transaction_id().to_string(), "prepareDownloadResponse": "" });
     assert_eq!(client.call("getBoundProfilePackage", body).codes(), "8.8.5/4.10");

@@ -31,7 +31,7 @@ use smdp::{
 };
 
 use crate::cli::{Abort, ended_from_outside, runtime};
-use crate::lab::{flawed_identities, system_time};
+use crate::lab::{flawed_identities, own_host, system_time};
 use crate::order_cmd::{Control, default_control};
 use crate::runner::result::exit;
 
@@ -305,14 +305,8 @@ async fn serve(args: &SmdpArgs, config: Config, pki: &Arc<Pki>) -> Result<u8, Ab
 
 /// The address in activation codes: what was given, with the port unless that is the usual one.
 fn address(host: Option<&str>, listening: SocketAddr) -> String {
-    let ip = match listening.ip() {
-        // What listens everywhere is here too.
-        ip if ip.is_unspecified() => "localhost".to_owned(),
-        IpAddr::V6(ip) => format!("[{ip}]"),
-        ip => ip.to_string(),
-    };
     match host {
-        None => format!("{ip}:{}", listening.port()),
+        None => format!("{}:{}", own_host(listening), listening.port()),
         Some(host) if host.contains(':') || listening.port() == 443 => host.to_owned(),
         Some(host) => format!("{host}:{}", listening.port()),
     }

@@ -196,6 +196,22 @@ fn call_with(url: &str, token: Option<&str>, method: &str, path: &str, body: Opt
     (status, serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {answer}")))
 }
 
+/// The codes hold wherever the server listens.
+#[test]
+fn it_can_be_reached_by_ipv6_and_where_it_listens_everywhere() {
+    for (listen, host) in [("[::1]:0", "[::1]:"), ("0.0.0.0:0", "localhost:")] {
+        if std::net::TcpListener::bind(listen).is_err() {
+            eprintln!("skipped: this machine cannot listen on {listen}");
+            continue;
+        }
+        let up = Up::start(&["--listen", listen]);
+        assert!(up.text("/smdp/address").starts_with(host), "{}", up.ready);
+        let code = up.code(|order| order["matching_id"] == "OPERATOR-A");
+        assert_eq!(up.result(&["-A", code])["outcome"], "success", "{listen}");
+        up.end(Signal::TERM);
+    }
+}
+
 /// Every fault of the server that a scenario can have is felt when it is set while the lab runs.
 #[test]
 fn faults_that_are_set_later_are_felt() {

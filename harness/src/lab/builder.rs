@@ -16,7 +16,9 @@ use smdp::manage::Watch;
 use smdp::{OrderSpec, Profile, Server, Smdp, SmdpConfig};
 
 use super::card::{CardParts, Reopening, Slot, make_card};
-use super::identities::{echo_identity, flawed_identities, host_names, identity, is_from_seed, server_identity};
+use super::identities::{
+    echo_identity, flawed_identities, host_names, identity, is_from_seed, own_host, server_identity,
+};
 use super::terminals::{link_all, unplug};
 use super::watch::{ModemWatch, ServerWatch};
 use super::{Clock, DEFAULT_EID, DEFAULT_MODEL, Lab, LabError, UNRESOLVABLE_HOST, io, system_time};
@@ -338,7 +340,7 @@ impl LabBuilder {
             (false, _, _) => UNRESOLVABLE_HOST.to_owned(),
             (true, Some(name), _) => name,
             (true, None, Some(name)) => name.clone(),
-            (true, None, None) => listening.ip().to_string(),
+            (true, None, None) => own_host(listening),
         };
         let dead = match self.dead {
             None => None,
@@ -358,7 +360,7 @@ impl LabBuilder {
             credentials.oid.clone(),
             vec![smdp::Credentials { ci, auth: identity(&credentials.auth), pb: identity(&credentials.pb) }],
         );
-        config.aliases = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), listening.ip().to_string()];
+        config.aliases = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), own_host(listening)];
         let mut server = Smdp::new(config, random("server"))?;
         for order in self.orders {
             server.add_order(order, now)?;

@@ -1,6 +1,6 @@
 //! The certificates of a lab's servers: the right ones, and those that faults put in their place.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use pki::{Pki, PkiSpec};
@@ -30,6 +30,16 @@ pub(super) fn server_identity(
 /// Whether an address is one that follows from a seed: a fixed port of loopback that nobody has asked for.
 pub(super) fn is_from_seed(address: SocketAddr) -> bool {
     matches!(address, SocketAddr::V4(address) if address.ip().is_loopback() && address.ip().octets()[1] != 0)
+}
+
+/// The host that a server on this address has in activation codes.
+pub(crate) fn own_host(listening: SocketAddr) -> String {
+    match listening.ip() {
+        // What listens everywhere is here too.
+        ip if ip.is_unspecified() => "localhost".to_owned(),
+        IpAddr::V6(ip) => format!("[{ip}]"),
+        IpAddr::V4(ip) => ip.to_string(),
+    }
 }
 
 /// The names under which a server on this address is known.
@@ -104,6 +114,14 @@ mod tests {
     use rsp::crypto::SystemRandom;
 
     use super::*;
+
+    #[test]
+    fn a_server_is_known_by_an_address_that_can_be_called() {
+        let host = |text: &str| own_host(text.parse().unwrap());
+        assert_eq!(host("127.0.0.2:8443"), "127.0.0.2");
+        assert_eq!((host("0.0.0.0:1").as_str(), host("[::]:1").as_str()), ("localhost", "localhost"));
+        assert_eq!(host("[::1]:8443"), "[::1]");
+    }
 
     #[test]
     fn each_flaw_has_its_certificate_as_far_as_it_can_be_made() {

@@ -40,7 +40,7 @@ use crate::timeline::Timeline;
 pub use builder::{Dead, LabBuilder, Preinstalled};
 pub(crate) use card::card_profile;
 use card::{Slot, es10};
-pub(crate) use identities::flawed_identities;
+pub(crate) use identities::{flawed_identities, own_host};
 use terminals::link_all;
 
 /// The host name under which the SM-DP+ is said to be when its name is not to resolve. `invalid` is reserved: no name

@@ -31,7 +31,7 @@ use rsp::es10::profiles::{AuthorisationRule, OperatorId};
 use rsp::tlv::Tlv;
 use rsp::{Aid, Iccid, MatchingId, Oid, ServerAddress, TransactionId, Version};
 
-use crate::es9::{AuthenticateClientResponse, ServerError};
+use crate::es9::{AuthenticateClientResponse, ServerError, UNKNOWN_CODE};
 use crate::es10::CardError;
 use crate::failure::{EuiccFailure, Failure, Outcome, Step};
 use crate::http::Http;
@@ -48,6 +48,13 @@ pub enum Source {
     ActivationCode(ActivationCode),
     /// From the default SM-DP+ that the card is configured with; the order is found by the EID.
     DefaultSmdp,
+}
+
+impl Source {
+    /// Whether the order has a name; otherwise the server finds it by the EID.
+    fn names_order(&self) -> bool {
+        matches!(self, Source::ActivationCode(code) if !code.matching_id.is_empty())
+    }
 }
 
 /// A download that is wanted.
@@ -118,6 +125,17 @@ impl GiveUp {
             ServerError::Refused { .. } | ServerError::Malformed { .. } => (CancelSessionReason::UndefinedReason, true),
         };
         GiveUp { failure: error.at(step), reason: Some(reason), tell_server }
+    }
+}
+
+impl GiveUp {
+    /// The words of a refusal where no order was named: it is no fault of an activation code.
+    fn without_token(mut self) -> Self {
+        if self.failure.message.contains(UNKNOWN_CODE) {
+            self.failure.message = self.failure.message.replace(UNKNOWN_CODE, "no profile waits for this eUICC");
+            self.failure.hint = Some("ask the provider of the profile, who needs the EID: see --info".to_owned());
+        }
+        self
     }
 }
 
@@ -230,6 +248,7 @@ impl<L: ApduLink, H: Http> Lpa<'_, L, H> {
             .servers
             .authenticate_client(server, id, &session.authenticate_server_response)
             .map_err(|error| GiveUp::server(step, error))
+            .map_err(|give_up| if request.source.names_order() { give_up } else { give_up.without_token() })
             .map_err(|give_up| self.given_up(give_up))?;
         let (metadata, signed) = check_client_answer(session, &response)
             .map_err(|failure| self.given_up(GiveUp::new(failure, CancelSessionReason::UndefinedReason)))?;
@@ -419,7 +438,7 @@ fn check_server(
     let same = ServerAddress::parse(&signed.server_address).is_ok_and(|address| address.same_host(server));
     if !same {
         let message = format!("the server {server} signs for another address, {:?}", signed.server_address);
-        return refuse(message, "check the address in the activation code");
+        return refuse(message, "check the server's address");
     }
     if signed.transaction_id != *transaction_id {
         return refuse(format!("the server {server} signs for another session"), "try again");

@@ -79,10 +79,13 @@ fn refusal_text(subject: &str, reason: &str, message: Option<&str>) -> String {
 const ASK: &str = "ask the provider of the profile";
 const OTHER_CODE: &str = "use another activation code, or ask the provider of the profile";
 
+/// What 8.2.6/3.8 says where there was an activation code with a token.
+pub(crate) const UNKNOWN_CODE: &str = "the activation code is unknown or has been used already";
+
 /// What a pair of subject and reason says (SGP.22 §5.6 and §5.2.6), and what to do about it.
 fn meaning(subject: &str, reason: &str) -> Option<(&'static str, &'static str)> {
     Some(match (subject, reason) {
-        ("8.8.1", "3.8") => ("it is not the server that the address names", "check the address in the activation code"),
+        ("8.8.1", "3.8") => ("it is not the server that the address names", "check the server's address"),
         ("8.8.2", "3.1") => ("it has no certificate issuer in common with this eUICC", ASK),
         ("8.8.3", "3.1") => ("it does not support the specification version of this eUICC", ASK),
         ("8.8.4", "3.7") => ("it has no certificate that this eUICC can verify", ASK),
@@ -95,7 +98,7 @@ fn meaning(subject: &str, reason: &str) -> Option<(&'static str, &'static str)> 
             ("the profile has not been released yet", "try again later, or ask the provider of the profile")
         }
         ("8.2", "3.7") => ("the profile cannot be bound a second time", OTHER_CODE),
-        ("8.2.6", "3.8") => ("the activation code is unknown or has been used already", OTHER_CODE),
+        ("8.2.6", "3.8") => (UNKNOWN_CODE, OTHER_CODE),
         ("8.1.1", "3.8") => (
             "the eSIM ID (EID) is not the one that the order was made for, or the activation code has been used",
             OTHER_CODE,
@@ -128,7 +131,7 @@ impl ServerError {
                 failure.hint = Some(
                     match status {
                         500..=599 => "try again later; if it stays so, ask the provider of the profile service",
-                        _ => "check the address in the activation code, or ask the provider of the profile service",
+                        _ => "check the server's address, or ask the provider of the profile service",
                     }
                     .to_owned(),
                 );

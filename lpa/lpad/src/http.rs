@@ -240,7 +240,7 @@ impl Http for CurlHttp {
             Err(_) if too_long => Err(HttpError {
                 curl: None,
                 message: format!("the answer of {} is longer than any profile package", host_of(url)),
-                hint: None,
+                hint: Some("ask the provider of the profile"),
             }),
             Err(error) => {
                 let error = describe(error.code(), error.description(), error.extra_description(), url);
@@ -266,7 +266,8 @@ fn host_of(url: &str) -> &str {
 /// The words for libcurl's codes that occur between an LPA and a server; the others keep libcurl's own.
 fn describe(code: curl_code::Code, description: &str, detail: Option<&str>, url: &str) -> HttpError {
     let server = host_of(url);
-    let host = server.rsplit_once(':').map_or(server, |(host, _)| host);
+    let host =
+        rsp::ServerAddress::parse(server).map_or_else(|_| server.to_owned(), |address| address.host().to_owned());
     let detail = detail.map(str::trim).filter(|detail| !detail.is_empty());
     let with_detail = |text: String| match detail {
         Some(detail) => format!("{text}: {detail}"),
@@ -275,7 +276,7 @@ fn describe(code: curl_code::Code, description: &str, detail: Option<&str>, url:
     let (message, hint) = match code {
         curl_code::COULDNT_RESOLVE_HOST => (
             format!("cannot resolve {host} (curl {code})"),
-            Some("check the address in the activation code, then name service and network of this machine"),
+            Some("check the server's address, then name service and network of this machine"),
         ),
         curl_code::COULDNT_CONNECT => (
             format!("cannot connect to {server} (curl {code})"),

@@ -5,6 +5,7 @@
 //! (eSIM LPA AN 1.1 §3.6.1). Fields after the fifth belong to later versions and are ignored (SGP.22 §4.1.2).
 
 use std::fmt;
+use std::net::Ipv6Addr;
 use std::str::FromStr;
 
 use crate::ids::{MatchingId, Oid};
@@ -44,6 +45,14 @@ impl ActivationCode {
         let prefix = text.get(..4).filter(|prefix| prefix.eq_ignore_ascii_case("LPA:")).map_or(0, str::len);
         let mut parts = Parts { text, next: Some(prefix) };
         let (offset, format) = parts.next().unwrap_or((prefix, ""));
+        if format.is_empty() {
+            let empty = text.len() == prefix;
+            let problem = if empty { "it is empty" } else { "the format in front of the first `$` is missing" };
+            return Err(fail(
+                offset,
+                format!("{problem}; it has to be `1$address$token`, in single quotes in a shell"),
+            ));
+        }
         if format != "1" {
             return Err(fail(
                 offset,
@@ -119,7 +128,7 @@ impl FromStr for ActivationCode {
     }
 }
 
-/// The address of an SM-DP+ or SM-DS: a host name (or IP address) and, for a lab, a port.
+/// The address of an SM-DP+ or SM-DS: a host name (or IP address, that of IPv6 in brackets) and, for a lab, a port.
 ///
 /// SGP.22 §4.1 wants a bare FQDN; a port after a colon is what every LPA in the field takes besides.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -139,10 +148,16 @@ impl ServerAddress {
     /// Checks host and port.
     pub fn parse(text: &str) -> Result<Self, AddressError> {
         let fail = || AddressError { address: text.to_owned() };
-        let (host, port) = match text.rsplit_once(':') {
-            Some((host, port)) => (host, Some(port)),
-            None => (text, None),
-        };
+        let (host, port) = split(text);
+        if let Some(port) = port
+            && (!port.bytes().all(|byte| byte.is_ascii_digit()) || port.parse::<u16>().unwrap_or(0) == 0)
+        {
+            return Err(fail());
+        }
+        if let Some(address) = host.strip_prefix('[') {
+            let address = address.strip_suffix(']').and_then(|address| address.parse::<Ipv6Addr>().ok());
+            return address.map(|_| ServerAddress(text.to_owned())).ok_or_else(fail);
+        }
         let is_label = |label: &str| {
             (1..=63).contains(&label.len())
                 && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
@@ -153,11 +168,6 @@ impl ServerAddress {
         if host.is_empty() || host.len() > 253 || !host.split('.').all(is_label) {
             return Err(fail());
         }
-        if let Some(port) = port
-            && (!port.bytes().all(|byte| byte.is_ascii_digit()) || port.parse::<u16>().unwrap_or(0) == 0)
-        {
-            return Err(fail());
-        }
         Ok(ServerAddress(text.to_owned()))
     }
 
@@ -166,15 +176,23 @@ impl ServerAddress {
         &self.0
     }
 
-    /// The host alone.
+    /// The host alone; an address of IPv6 keeps its brackets.
     pub fn host(&self) -> &str {
-        self.0.rsplit_once(':').map_or(&self.0, |(host, _)| host)
+        split(&self.0).0
     }
 
     /// Whether two addresses name the same server: letters of either case, with or without port
     /// (SGP.22 §5.6.1 compares the host names).
     pub fn same_host(&self, other: &ServerAddress) -> bool {
         self.host().trim_end_matches('.').eq_ignore_ascii_case(other.host().trim_end_matches('.'))
+    }
+}
+
+/// Host and port; the colons in brackets are of an IPv6 address.
+fn split(text: &str) -> (&str, Option<&str>) {
+    match text.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (text, None),
     }
 }
 
@@ -233,7 +251,9 @@ mod tests {
     #[test]
     fn mistakes_name_their_place() {
         for (code, offset, word) in [
-            ("", 0, "format 1"),
+            ("", 0, "it is empty"),
+            ("LPA:", 4, "it is empty"),
+            ("$host$token", 0, "the format in front"),
             ("2$host$token", 0, "format 1"),
             ("LPA:1", 5, "single quotes"),
             ("1$host", 6, "single quotes"),
@@ -247,6 +267,17 @@ mod tests {
             let error = ActivationCode::parse(code).unwrap_err();
             assert_eq!(error.offset, offset, "{error}");
             assert!(error.to_string().contains(word), "{error}");
+        }
+    }
+
+    #[test]
+    fn addresses_of_ipv6_stand_in_brackets() {
+        assert_eq!(parse("1$[::1]:8443$TOKEN").smdp.as_str(), "[::1]:8443");
+        let host = |text| ServerAddress::parse(text).map(|address| address.host().to_owned());
+        assert_eq!(host("[2001:db8::1]:8443").as_deref(), Ok("[2001:db8::1]"));
+        assert_eq!(host("[::1]").as_deref(), Ok("[::1]"));
+        for wrong in ["::1", "::1:8443", "[::1", "[::1]:", "[::1]:0", "[host]", "[]:1", "[::1]x:1"] {
+            assert!(ServerAddress::parse(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -160,7 +160,7 @@ impl Authenticator {
     pub(crate) fn is_own_address(&self, text: &str) -> bool {
         let same = |own: &str| match (ServerAddress::parse(own), ServerAddress::parse(text)) {
             (Ok(own), Ok(given)) => own.same_host(&given),
-            // An IPv6 address in brackets, say.
+            // What is no address can still be the same.
             _ => own.eq_ignore_ascii_case(text),
         };
         same(&self.address) || self.aliases.iter().any(|alias| same(alias))

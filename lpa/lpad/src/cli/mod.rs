@@ -211,6 +211,14 @@ fn name_rivals(mut failure: Box<Failure>, args: &Args) -> Box<Failure> {
 fn operate(args: &Args, output: &mut Output) -> Outcome<Success> {
     // What the user has given is read before anything is touched.
     let download = args.activation_code.as_deref().map(|code| download_request(args, code)).transpose()?;
+    if let Some(address) = args.default_address.as_deref().filter(|address| !address.is_empty()) {
+        let fail =
+            |error: rsp::activation_code::AddressError| Failure::new(Step::SetDefaultDpAddress, error.to_string());
+        rsp::ServerAddress::parse(address).map_err(fail)?;
+    }
+    if let Some(smds) = args.discover.as_deref().filter(|address| !address.is_empty()) {
+        rsp::ServerAddress::parse(smds).map_err(|error| Failure::new(Step::Discover, error.to_string()))?;
+    }
     let log = if args.verbose { Log::to_stderr() } else { Log::default() };
     let http = CurlHttp::new(http_options(args)?, log.clone());
     let link = open_link(args, log).map_err(|error| Failure::of_link(Step::OpenCard, &error))?;
@@ -242,7 +250,7 @@ fn perform(
         return lpa.set_nickname(&id, nickname).map(Success::Named);
     }
     if let Some(address) = &args.default_address {
-        return lpa.set_default_address(address).map(|()| Success::AddressSet);
+        return lpa.set_default_address(address).map(|()| Success::AddressSet { taken_away: address.is_empty() });
     }
     if let Some(smds) = &args.discover {
         let smds = Some(smds.as_str()).filter(|text| !text.is_empty());
@@ -274,6 +282,8 @@ fn perform(
 }
 
 fn download_request(args: &Args, code: &str) -> Outcome<DownloadRequest> {
+    // Codes are copied from mails and web pages, with blanks and line ends around them.
+    let code = code.trim();
     let source = if code.eq_ignore_ascii_case(USE_SMDP) {
         Source::DefaultSmdp
     } else {
@@ -283,6 +293,11 @@ fn download_request(args: &Args, code: &str) -> Outcome<DownloadRequest> {
         })?;
         Source::ActivationCode(code)
     };
+    // The server would count it as a wrong one, and those are limited.
+    if args.confirmation_code.as_deref().is_some_and(|code| code.trim().is_empty()) {
+        let failure = Failure::new(Step::Configure, "the confirmation code is blank");
+        return Err(failure.with_hint("give the code from your operator with -C, or leave -C away when there is none"));
+    }
     Ok(DownloadRequest {
         source,
         confirmation_code: args.confirmation_code.clone(),
@@ -389,6 +404,27 @@ mod tests {
         let failure = download_request(&args, "1").unwrap_err();
         assert_eq!(failure.step, Step::ActivationCode);
         assert!(failure.to_string().contains("single quotes"), "{failure}");
+    }
+
+    #[test]
+    fn blanks_around_a_code_are_none_of_it_and_a_blank_confirmation_code_costs_no_try() {
+        let args = parse(&["-A", "x"]).unwrap();
+        let request = download_request(&args, " LPA:1$smdp.example.com$TOKEN\r\n").unwrap();
+        assert!(matches!(request.source, Source::ActivationCode(code) if code.matching_id.as_str() == "TOKEN"));
+        for blank in ["", " ", "\n"] {
+            let args = parse(&["-A", "x", "-C", blank]).unwrap();
+            let failure = download_request(&args, "1$smdp.example.com$TOKEN").unwrap_err();
+            assert!(failure.message.contains("blank"), "{failure}");
+        }
+    }
+
+    #[test]
+    fn addresses_are_read_before_anything_is_touched() {
+        for args in [&["--default-address", "no address"][..], &["--discover=https://x"]] {
+            let args = parse(args).unwrap();
+            let Err(failure) = operate(&args, &mut Output::new(true)) else { panic!("{args:?}") };
+            assert!(failure.message.contains("host name"), "{failure}");
+        }
     }
 
     #[test]

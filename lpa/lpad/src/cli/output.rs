@@ -27,7 +27,10 @@ pub(super) enum Success {
     Enabled(Changed),
     Disabled(Changed),
     Named(FoundProfile),
-    AddressSet,
+    AddressSet {
+        /// There is none any more.
+        taken_away: bool,
+    },
     Info(Box<CardInfo>),
     Profiles(Vec<ProfileInfo>),
     Notifications(Vec<NotificationMetadata>),
@@ -131,7 +134,7 @@ fn success_facts(success: &Success) -> Details {
         Success::Deleted(Changed { profile, .. }) | Success::Named(profile) => {
             facts.with_some("iccid", profile.iccid.map(|iccid| iccid.to_string()))
         }
-        Success::AddressSet => facts,
+        Success::AddressSet { .. } => facts,
         Success::Info(info) => info_facts(info),
         Success::Profiles(list) => {
             let list: Vec<Value> =
@@ -225,7 +228,8 @@ fn success_words(success: &Success) -> (String, String) {
             changed.left().into_iter().for_each(|failure| note_left(&mut notes, failure));
         }
         Success::Named(_) => out.push_str("Nickname is set\n"),
-        Success::AddressSet => out.push_str("Default SM-DP+ address is set\n"),
+        Success::AddressSet { taken_away: false } => out.push_str("Default SM-DP+ address is set\n"),
+        Success::AddressSet { taken_away: true } => out.push_str("Default SM-DP+ address is taken away\n"),
         Success::Info(info) => info_words(&mut out, info),
         Success::Profiles(list) => profile_words(&mut out, list),
         Success::Notifications(list) => notification_words(&mut out, list),

@@ -22,6 +22,7 @@ pub mod fleet;
 pub mod hardware;
 pub mod lab;
 pub mod lpa;
+mod nvm;
 pub mod order_cmd;
 mod peer;
 mod profile;

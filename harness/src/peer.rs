@@ -135,18 +135,8 @@ impl FileFolder {
         Ok(FileFolder { folder })
     }
 
-    /// The module's name for a file as a name that every file system takes: what is no letter, digit, `-`, `_` or `.`
-    /// is written as `%` and two hexadecimal digits, as is a `.` in the first place.
     fn path(&self, name: &str) -> PathBuf {
-        let mut encoded = String::new();
-        for (at, byte) in name.bytes().enumerate() {
-            match byte {
-                b'.' if at == 0 => encoded.push_str("%2E"),
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => encoded.push(char::from(byte)),
-                byte => encoded.push_str(&format!("%{byte:02X}")),
-            }
-        }
-        self.folder.join(encoded)
+        self.folder.join(file_name(name))
     }
 
     fn tell(&self, name: &str, outcome: io::Result<()>) {
@@ -155,6 +145,20 @@ impl FileFolder {
             eprintln!("esimlab: UFS:{name} is not kept in {}: {error}", self.folder.display());
         }
     }
+}
+
+/// A name of the module's as one that every file system takes: what is no letter, digit, `-`, `_` or `.` is written as
+/// `%` and two hexadecimal digits, as is a `.` in the first place.
+pub(crate) fn file_name(name: &str) -> String {
+    let mut encoded = String::new();
+    for (at, byte) in name.bytes().enumerate() {
+        match byte {
+            b'.' if at == 0 => encoded.push_str("%2E"),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => encoded.push(char::from(byte)),
+            byte => encoded.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    encoded
 }
 
 /// The module's name of a file of the folder.

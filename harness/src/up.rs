@@ -52,7 +52,8 @@ pub struct UpArgs {
     #[arg(long, value_name = "FILE")]
     network: Option<PathBuf>,
 
-    /// Keep what is on the card in this folder, and find it there the next time, with its certificates in `pki`
+    /// Keep what is on the card and in the module in this folder, and find it there the next time, with the
+    /// certificates in `pki`
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
 

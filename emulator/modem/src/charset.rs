@@ -16,7 +16,7 @@ pub(crate) enum Charset {
 }
 
 impl Charset {
-    pub(crate) const ALL: [Charset; 3] = [Charset::Gsm, Charset::Ira, Charset::Ucs2];
+    const ALL: [Charset; 3] = [Charset::Gsm, Charset::Ira, Charset::Ucs2];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -24,6 +24,10 @@ impl Charset {
             Charset::Ira => "IRA",
             Charset::Ucs2 => "UCS2",
         }
+    }
+
+    pub(crate) fn named(name: &[u8]) -> Option<Self> {
+        Charset::ALL.into_iter().find(|charset| charset.name().as_bytes() == name)
     }
 
     /// Text as it goes to the host. What the set does not have becomes a question mark.

@@ -25,6 +25,7 @@ use crate::ip_error::IpError;
 use crate::line::{Input, Line};
 use crate::model::{Model, UrcPort};
 use crate::network::{Change, ConsoleError, Network, NetworkSpec, NetworkView};
+use crate::nvm::{Nvm, NvmStore};
 use crate::output::{Output, WriteKind};
 use crate::parse::Parser;
 use crate::port::{Mode, Pending, Port, Told, Waiting};
@@ -44,6 +45,8 @@ pub struct Modem {
     is_off: bool,
     /// A restart takes until then.
     booting: Option<Duration>,
+    /// Where the non-volatile memory is kept, and what is there.
+    kept: Option<(Box<dyn NvmStore>, Nvm)>,
 }
 
 impl Modem {
@@ -64,21 +67,59 @@ impl Modem {
         network: NetworkSpec,
         observer: Option<Box<dyn Observer>>,
     ) -> Self {
-        Modem::set_up(model, card, network, Tap(observer))
+        Modem::set_up(model, card, network, Tap(observer), None)
+    }
+
+    /// The same with a non-volatile memory that outlives it: what is in it already, and who is told of every change. Power
+    /// saving may be among it, so the time since the epoch is told at once.
+    pub fn with_nvm(
+        model: Model,
+        card: Option<Box<dyn Card>>,
+        network: NetworkSpec,
+        observer: Option<Box<dyn Observer>>,
+        (store, nvm): (Box<dyn NvmStore>, Option<Nvm>),
+        now: Duration,
+    ) -> Self {
+        Modem::set_up(model, card, network, Tap(observer), Some((store, nvm, now)))
     }
 
     fn switched_on(model: Model, card: Option<Box<dyn Card>>, tap: Tap) -> Self {
-        Modem::set_up(model, card, NetworkSpec::default(), tap)
+        Modem::set_up(model, card, NetworkSpec::default(), tap, None)
     }
 
-    fn set_up(model: Model, card: Option<Box<dyn Card>>, network: NetworkSpec, tap: Tap) -> Self {
-        let ports = (0..model.ports.at).map(|_| Port::new(&model)).collect();
+    fn set_up(
+        model: Model,
+        card: Option<Box<dyn Card>>,
+        network: NetworkSpec,
+        tap: Tap,
+        memory: Option<(Box<dyn NvmStore>, Option<Nvm>, Duration)>,
+    ) -> Self {
+        let mut ports: Vec<Port> = (0..model.ports.at).map(|_| Port::new(&model)).collect();
         let network = Network::new(network, model.radio.lte_m_access);
         let mut state = State::new(model, Uicc::new(card), network, tap);
+        let kept = memory.map(|(store, nvm, now)| {
+            state.now = now;
+            if let Some(nvm) = &nvm {
+                nvm.apply(&mut state, &mut ports);
+            }
+            (store, nvm.unwrap_or_else(|| Nvm::of(&state, &ports)))
+        });
         state.start_card();
         // Nobody was there to hear it.
         state.urcs.clear();
-        Modem { state, ports, is_off: false, booting: None }
+        let mut modem = Modem { state, ports, is_off: false, booting: None, kept };
+        modem.keep();
+        modem
+    }
+
+    /// Has the non-volatile memory kept, when it has changed.
+    pub(crate) fn keep(&mut self) {
+        let Some((store, kept)) = &mut self.kept else { return };
+        let nvm = Nvm::of(&self.state, &self.ports);
+        if nvm != *kept {
+            store.save(&nvm.to_text());
+            *kept = nvm;
+        }
     }
 
     /// Keeps the files of the module in a store, and finds those that are there.
@@ -121,6 +162,7 @@ impl Modem {
     pub fn receive_at(&mut self, port: usize, bytes: &[u8], now: Duration) -> Output {
         let mut output = self.tick(now);
         self.feed(port, bytes, &mut output);
+        self.keep();
         output
     }
 
@@ -161,6 +203,7 @@ impl Modem {
         for index in 0..self.ports.len() {
             self.tick_port(index, &mut output);
         }
+        self.keep();
         output
     }
 
@@ -337,6 +380,7 @@ impl Modem {
         self.state.functionality = 1;
         self.is_off = false;
         self.restart(&mut output);
+        self.keep();
         output
     }
 
@@ -358,6 +402,7 @@ impl Modem {
             self.state.start_card();
         }
         self.flush(&mut output);
+        self.keep();
         output
     }
 
@@ -381,6 +426,7 @@ impl Modem {
         }
         self.state.send_message(message);
         self.flush(&mut output);
+        self.keep();
         Ok(output)
     }
 
@@ -394,6 +440,7 @@ impl Modem {
             return Err(MessageError::NotReachable);
         }
         self.flush(&mut output);
+        self.keep();
         Ok(output)
     }
 
@@ -409,6 +456,7 @@ impl Modem {
         if !self.is_deaf() {
             self.flush(&mut output);
         }
+        self.keep();
         Ok(output)
     }
 
@@ -418,6 +466,7 @@ impl Modem {
         if self.state.network.power.is_asleep() && !self.is_off {
             self.wake_up(&mut output);
         }
+        self.keep();
         output
     }
 

@@ -28,6 +28,7 @@ mod line;
 mod lpa;
 mod model;
 pub mod network;
+mod nvm;
 mod output;
 mod parse;
 mod pdp;
@@ -69,6 +70,7 @@ pub use model::{
     HostAccess, Identity, Imei, LostSegments, Model, ModelError, Ports, ProfileSwitch, QesimDialect, StartupStep,
     Times, Timing, UrcPort, Urcs,
 };
+pub use nvm::{Nvm, NvmError, NvmStore};
 pub use output::{Output, Write, WriteKind};
 #[cfg(feature = "shell")]
 pub use pty::{Dropped, Line, ModemHandle, RunningModem};

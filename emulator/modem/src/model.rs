@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::errors::CmeError;
 use crate::radio::Radio;
@@ -215,7 +215,7 @@ pub struct Defaults {
 }
 
 /// Where unsolicited result codes go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum UrcPort {
     /// `usbat`: the first AT port.

@@ -160,6 +160,11 @@ impl PdpContexts {
         PdpContexts { contexts: BTreeMap::from([(1, first)]), ..PdpContexts::default() }
     }
 
+    /// Defines these contexts, and no others.
+    pub(crate) fn restore(&mut self, contexts: Vec<(u8, Context)>) {
+        self.contexts = contexts.into_iter().collect();
+    }
+
     /// What a restart leaves: definitions, nothing active.
     pub(crate) fn restart(&mut self) {
         self.contexts.values_mut().for_each(|context| (context.bearer, context.dns) = (None, None));

@@ -82,7 +82,7 @@ pub(crate) struct PhoneBook {
 }
 
 /// How many entries the modem's own book has, and how long a number and a name in it may be.
-const CAPACITY: usize = 100;
+pub(crate) const CAPACITY: usize = 100;
 const NUMBER_LENGTH: usize = 40;
 const NAME_LENGTH: usize = 30;
 
@@ -112,6 +112,34 @@ pub(crate) struct Limits {
 }
 
 impl PhoneBook {
+    /// What a restart leaves: the modem's own book. The one that is selected is the first again.
+    pub(crate) fn restart(&mut self) {
+        self.selected = Book::default();
+    }
+
+    /// The entries of the modem's own book.
+    pub(crate) fn equipment(&self) -> impl Iterator<Item = &Entry> {
+        self.equipment.iter().flatten()
+    }
+
+    /// Puts these entries into the modem's own book, in the place of those that are there.
+    pub(crate) fn restore(&mut self, entries: Vec<Entry>) {
+        self.equipment.clear();
+        for entry in entries {
+            self.put(entry.index, Some(entry));
+        }
+    }
+
+    /// Puts an entry at an index of the modem's own book, counted from 1.
+    fn put(&mut self, index: usize, entry: Option<Entry>) {
+        if self.equipment.len() < index {
+            self.equipment.resize(index, None);
+        }
+        if let Some(slot) = index.checked_sub(1).and_then(|place| self.equipment.get_mut(place)) {
+            *slot = entry;
+        }
+    }
+
     /// How many entries there can be, and how long they may be. A book that is not on the card holds none.
     pub(crate) fn limits(&self, files: &mut Files<'_>) -> Result<Limits, BookError> {
         match self.selected {
@@ -176,12 +204,7 @@ impl PhoneBook {
         };
         match self.selected {
             Book::Equipment => {
-                if self.equipment.len() < index {
-                    self.equipment.resize(index, None);
-                }
-                if let Some(slot) = self.equipment.get_mut(index - 1) {
-                    *slot = entry.map(|(number, kind, name)| Entry { index, number, kind, name });
-                }
+                self.put(index, entry.map(|(number, kind, name)| Entry { index, number, kind, name }));
                 Ok(())
             }
             book @ (Book::Card | Book::Own | Book::Fixed) => {

@@ -264,7 +264,10 @@ impl State {
         self.sim = crate::sim::Sim::default();
         self.downloads.restart();
         self.messages.restart();
+        self.options.restart();
+        self.phone_book.restart();
         self.network.forget_reports();
+        self.network.restore_reports(self.options.stored_reports);
         self.network.power.fall_asleep();
         self.restart = false;
     }

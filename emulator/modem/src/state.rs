@@ -25,6 +25,9 @@ use crate::sockets::Sockets;
 use crate::ssl::SslContext;
 use crate::toolkit::{Refresh, Served};
 
+/// What `+CEER` tells when nothing has failed.
+const NO_CAUSE: &str = "No cause information available";
+
 /// How long a module waits before it takes the power of a blank card again.
 const POWER_CYCLE: Duration = Duration::from_secs(10);
 
@@ -73,8 +76,9 @@ pub(crate) struct State {
 pub(crate) struct Options {
     /// `AT+QURCCFG="urcport"`.
     pub(crate) urc_port: UrcPort,
-    /// `AT+QINDCFG`: by name.
+    /// `AT+QINDCFG`: by name; and what of it is saved.
     pub(crate) indications: Vec<(&'static str, bool)>,
+    pub(crate) saved_indications: Vec<(&'static str, bool)>,
     /// `AT+QSIMDET`: enabled, and the level that means inserted.
     pub(crate) card_detection: (u8, u8),
     /// `AT+QSIMSTAT`: whether a card that comes or goes is told.
@@ -82,11 +86,13 @@ pub(crate) struct Options {
     /// `AT+QUIMSLOT`.
     pub(crate) slot: u8,
     /// `AT+QCFG`: by name.
-    pub(crate) configuration: Vec<(&'static str, u32)>,
+    pub(crate) configuration: Vec<(&'static str, String)>,
     /// `AT+QCFG`: those that are about the network.
     pub(crate) radio: Vec<(RadioSetting, u32)>,
     /// `+UCGDFLT`: type and access point name of the initial EPS bearer.
     pub(crate) initial_bearer: (&'static str, String),
+    /// What of it is saved.
+    pub(crate) saved_bearer: (&'static str, String),
     /// `+UDCONF=20`: whether another network is searched for when one refuses.
     pub(crate) search_after_refusal: u8,
     /// `AT+QNWPREFCFG`: by name.
@@ -98,6 +104,8 @@ pub(crate) struct Options {
     /// `+CTZU`, `+CTZR`.
     pub(crate) zone_update: u8,
     pub(crate) zone_report: u8,
+    /// What `AT&W` has stored of +CREG, +CGREG and +CEREG.
+    pub(crate) stored_reports: [u8; 3],
     /// `+CUSD`.
     pub(crate) ussd: u8,
     /// `+WS46`.
@@ -115,24 +123,37 @@ impl Options {
         Options {
             urc_port: model.defaults.urc_port,
             indications: crate::commands::INDICATIONS.to_vec(),
+            saved_indications: crate::commands::INDICATIONS.to_vec(),
             card_detection: (0, 1),
             card_status: false,
             slot: 1,
             configuration: crate::commands::configuration(),
             radio: model.radio.settings.iter().map(|setting| (*setting, setting.values()[0])).collect(),
             initial_bearer: ("IP", String::new()),
+            saved_bearer: ("IP", String::new()),
             search_after_refusal: 2,
             preferences: crate::commands::preferences(),
             clock_ahead: 0,
             zone: 0,
             zone_update: 1,
             zone_report: 0,
+            stored_reports: [0; 3],
             ussd: 0,
             network_kind: 31,
             preferred_format: 2,
             charset: Charset::default(),
-            last_cause: "No cause information available",
+            last_cause: NO_CAUSE,
         }
+    }
+
+    /// What a restart leaves: what is saved ([`crate::nvm`]), and the clock.
+    pub(crate) fn restart(&mut self) {
+        self.indications.clone_from(&self.saved_indications);
+        self.initial_bearer.clone_from(&self.saved_bearer);
+        self.ussd = 0;
+        self.preferred_format = 2;
+        self.charset = Charset::default();
+        self.last_cause = NO_CAUSE;
     }
 }
 
@@ -167,6 +188,17 @@ impl State {
         }
     }
 
+    /// The settings that all ports share, as far as `&F` brings them back (V.250 §6.1.2; RG50xQ & RM5xxQ Series AT
+    /// Commands Manual, "Factory Default Settings Restorable with AT&F").
+    pub(crate) fn restore_factory_settings(&mut self) {
+        self.messages.restore_factory_settings();
+        self.phone_book.restart();
+        self.pdp.reports = (0, 0);
+        self.options.zone_report = 0;
+        self.options.ussd = 0;
+        self.network.restore_reports([0; 3]);
+    }
+
     /// Has something told to the hosts.
     pub(crate) fn tell(&mut self, line: impl Into<String>) {
         self.urcs.push_back(line.into());
@@ -184,6 +216,9 @@ impl State {
         self.uicc.power_down();
         self.sim = Sim::default();
         self.network.restart();
+        self.options.restart();
+        self.network.restore_reports(self.options.stored_reports);
+        self.phone_book.restart();
         self.pdp.restart();
         self.sockets.abort_all();
         self.ssl = Default::default();

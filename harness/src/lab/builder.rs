@@ -4,6 +4,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use euicc::CardConfig;
 use euicc::spec::CardSpec;
@@ -28,6 +29,7 @@ use crate::fault::cut::CuttableStore;
 use crate::fault::line::{FaultyLine, LineFault};
 use crate::fault::socket::DeadAddress;
 use crate::fault::{Deeds, Trigger};
+use crate::nvm::NvmFile;
 use crate::peer::{EchoPeer, FileFolder};
 use crate::scenario::ast::CardCertificate;
 use crate::scenario::ast::{Template, Variable};
@@ -150,8 +152,8 @@ impl LabBuilder {
         self
     }
 
-    /// Keeps what is on the card in a file of this folder, from one lab to the next. The certificates have to be the
-    /// same each time.
+    /// Keeps what is on the card, and what the module keeps over a restart (its non-volatile memory and its files), in
+    /// this folder, from one lab to the next. The certificates have to be the same each time.
     pub fn state(mut self, folder: impl Into<PathBuf>) -> Self {
         self.state = Some(folder.into());
         self
@@ -462,11 +464,19 @@ impl LabBuilder {
         if let Some(echo) = &echo {
             reach = echo.reached(reach);
         }
-        let mut modem = Modem::in_network(model, inserted, self.network, Some(Box::new(watch)));
-        if let Some(folder) = &self.state {
-            let store = FileFolder::open(folder.join(FILES)).map_err(io(folder.display().to_string()))?;
-            modem.keep_files(Box::new(store));
-        }
+        let watch = Some(Box::new(watch) as Box<dyn modem::Observer>);
+        let modem = match &self.state {
+            None => Modem::in_network(model, inserted, self.network, watch),
+            Some(folder) => {
+                let (file, nvm) = NvmFile::open(folder, &model)?;
+                let files = FileFolder::open(folder.join(FILES)).map_err(io(folder.display().to_string()))?;
+                let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                let memory: (Box<dyn modem::NvmStore>, _) = (Box::new(file), nvm);
+                let mut modem = Modem::with_nvm(model, inserted, self.network, watch, memory, now);
+                modem.keep_files(Box::new(files));
+                modem
+            }
+        };
         let modem = RunningModem::start_on(modem, reach, line).map_err(io("the modem's pseudo-terminals"))?;
         let modem = Arc::new(modem);
         let trust = pki.ci(self.curve)?.to_pem().into_bytes();

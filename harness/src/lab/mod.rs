@@ -80,6 +80,14 @@ pub enum LabError {
         /// What is wrong.
         source: NvramError,
     },
+    /// The memory of the module cannot be used.
+    #[error("{}: {source}", path.display())]
+    Nvm {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: modem::NvmError,
+    },
     /// A profile that should be on the card cannot be put there.
     #[error("the preinstalled profile {name}: {reason}")]
     Preinstalled {
@@ -457,6 +465,43 @@ mod tests {
         let eid = Eid::with_check_digits("890490320000000000000000000001").unwrap();
         let Err(error) = lab(&pki).eid(eid).start() else { panic!("another card's state is taken") };
         assert!(error.to_string().contains("89049032123451234512345678901235"), "{error}");
+    }
+
+    /// The memory of the module is a file: what is saved in one lab is there in the next, of the same model. A file that
+    /// cannot be read is refused, and left as it is.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn what_the_module_keeps_outlives_the_lab() {
+        let folder = tempfile::tempdir().unwrap();
+        let pki = Pki::generate(&PkiSpec::default(), &mut SeededRandom::new(1, "pki"), system_time()).unwrap();
+        let lab = |model: &str| {
+            let model = modem::Model::named(model).unwrap();
+            Lab::builder().pki(pki.clone()).state(folder.path()).model(model).start()
+        };
+        let say = |lab: &Lab, line: &str| {
+            lab.modem.with(|modem| {
+                let output = modem.receive(0, format!("{line}\r").as_bytes());
+                (String::from_utf8(output.for_port(0)).unwrap(), output)
+            })
+        };
+        let first = lab("RM500Q-GL").unwrap();
+        assert!(say(&first, "ATE0+QESIM=\"lpa_enable\",0;&W").ends_with("OK\r\n"));
+        drop(first);
+        let second = lab("RM500Q-GL").unwrap();
+        assert_eq!(say(&second, "AT+QESIM=\"lpa_enable\""), "\r\n+QESIM: \"lpa_enable\",0\r\n\r\nOK\r\n");
+        drop(second);
+        let other = lab("RM510Q-GL").unwrap();
+        assert!(say(&other, "AT+QESIM=\"lpa_enable\"").contains("\"lpa_enable\",1"), "another module");
+        drop(other);
+        let file = folder.path().join("modem/RM500Q-GL.toml");
+        let damaged = std::fs::read_to_string(&file).unwrap().replace("lpa_enable = false", "lpa_enable = no");
+        std::fs::write(&file, &damaged).unwrap();
+        let Err(error) = lab("RM500Q-GL") else { panic!("a damaged memory is taken") };
+        let words = error.to_string();
+        assert!(
+            words.contains("RM500Q-GL.toml") && words.contains("lpa_enable = no\n") && words.contains('^'),
+            "{words}"
+        );
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), damaged);
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

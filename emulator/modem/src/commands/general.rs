@@ -81,7 +81,7 @@ pub(super) fn read_cscs(exec: &mut Exec<'_>) -> Outcome {
 pub(super) fn write_cscs(exec: &mut Exec<'_>, params: &Params) -> Outcome {
     at_most(params, 1)?;
     let wanted = name(params, 0)?;
-    exec.settings.charset = Charset::ALL.into_iter().find(|set| set.name() == wanted).ok_or(INCORRECT)?;
+    exec.settings.charset = Charset::named(wanted.as_bytes()).ok_or(INCORRECT)?;
     exec.state.options.charset = exec.settings.charset;
     Ok(())
 }

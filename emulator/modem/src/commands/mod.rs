@@ -12,6 +12,7 @@ mod message;
 mod network;
 mod packet;
 mod power;
+mod qcfg;
 mod qesim;
 mod quectel;
 mod radio;
@@ -37,7 +38,9 @@ use crate::state::State;
 
 pub(crate) use files::entered;
 pub(crate) use message::{complete, deliver, incoming};
-pub(crate) use quectel::{INDICATIONS, configuration, preferences};
+pub(crate) use qcfg::{QcfgSetting, configuration};
+pub(crate) use quectel::{INDICATIONS, is_preference, preferences};
+pub(crate) use v250::RATES;
 
 /// What follows a response.
 #[derive(Debug, Default)]
@@ -336,7 +339,7 @@ const EXTENDED: &[Entry] = &[
     setting("+QSIMDET", quectel::read_card_detection, "+QSIMDET: (0,1),(0,1)", quectel::write_card_detection),
     setting("+QUIMSLOT", quectel::read_slot, "+QUIMSLOT: (1,2)", quectel::write_slot),
     Entry { test: Test::Call(quectel::test_qindcfg), write: Some(quectel::write_qindcfg), ..entry("+QINDCFG") },
-    Entry { test: Test::Call(quectel::test_qcfg), write: Some(quectel::write_qcfg), ..entry("+QCFG") },
+    Entry { test: Test::Call(qcfg::test), write: Some(qcfg::write), ..entry("+QCFG") },
     Entry { test: Test::Text(quectel::QURCCFG_TEST), write: Some(quectel::write_qurccfg), ..entry("+QURCCFG") },
     tells("+QNWINFO", serving::network_information),
     Entry { test: Test::Text("+QENG: \"servingcell\""), write: Some(serving::engineering), ..entry("+QENG") },

@@ -106,7 +106,7 @@ pub(super) fn test_qindcfg(exec: &mut Exec<'_>) -> Outcome {
     Ok(())
 }
 
-/// `+QINDCFG=<urc_type>[,<enable>[,<save>]]`
+/// `+QINDCFG=<urc_type>[,<enable>[,<savetonvram>]]`: what is not saved is forgotten by a restart.
 pub(super) fn write_qindcfg(exec: &mut Exec<'_>, params: &Params) -> Outcome {
     at_most(params, 3)?;
     let wanted = name(params, 0)?.to_ascii_lowercase();
@@ -119,58 +119,12 @@ pub(super) fn write_qindcfg(exec: &mut Exec<'_>, params: &Params) -> Outcome {
         return Ok(());
     }
     let on = choice(params, 1, &[0, 1], None)? == 1;
-    choice(params, 2, &[0, 1], Some(0))?;
-    if let Some(entry) = exec.state.options.indications.get_mut(place) {
+    let is_saved = choice(params, 2, &[0, 1], Some(0))? == 1;
+    let options = &mut exec.state.options;
+    let kept = is_saved.then(|| options.saved_indications.get_mut(place)).flatten();
+    for entry in options.indications.get_mut(place).into_iter().chain(kept) {
         entry.1 = on;
     }
-    Ok(())
-}
-
-/// The settings of AT+QCFG that are numbers: name, the least and the greatest value, the one from the factory. None of
-/// them has an effect here, where there is no USB and no data session; they are kept.
-const CONFIGURATION: [(&str, u32, u32, u32); 10] = [
-    ("airplanecontrol", 0, 1, 0),
-    ("data_interface", 0, 1, 0),
-    ("fast/poweroff", 0, 1, 0),
-    ("ims", 0, 2, 0),
-    ("ledmode", 0, 3, 0),
-    ("pcie/mode", 0, 1, 0),
-    ("risignaltype", 0, 1, 0),
-    ("sms_control", 0, 1, 1),
-    ("usbnet", 0, 3, 0),
-    ("usbspeed", 20, 312, 312),
-];
-
-/// AT+QCFG as it leaves the factory.
-pub(crate) fn configuration() -> Vec<(&'static str, u32)> {
-    CONFIGURATION.iter().map(|(name, _, _, value)| (*name, *value)).collect()
-}
-
-/// `+QCFG=?`
-pub(super) fn test_qcfg(exec: &mut Exec<'_>) -> Outcome {
-    for (name, least, greatest, _) in CONFIGURATION {
-        exec.line(format!("+QCFG: \"{name}\",({least}-{greatest})"));
-    }
-    super::radio::test(exec);
-    Ok(())
-}
-
-/// `+QCFG=<name>[,<value>]`
-pub(super) fn write_qcfg(exec: &mut Exec<'_>, params: &Params) -> Outcome {
-    let wanted = name(params, 0)?.to_ascii_lowercase();
-    if super::radio::write(exec, params, &wanted)? {
-        return Ok(());
-    }
-    at_most(params, 2)?;
-    let (known, least, greatest, _) =
-        CONFIGURATION.into_iter().find(|(known, ..)| *known == wanted).ok_or(INCORRECT)?;
-    let setting = exec.state.options.configuration.iter_mut().find(|(name, _)| *name == known).ok_or(INCORRECT)?;
-    if params.len() == 1 {
-        let line = format!("+QCFG: \"{known}\",{}", setting.1);
-        exec.line(line);
-        return Ok(());
-    }
-    setting.1 = params.number(1).filter(|value| (least..=greatest).contains(value)).ok_or(INCORRECT)?;
     Ok(())
 }
 
@@ -238,8 +192,18 @@ pub(super) fn write_preferences(exec: &mut Exec<'_>, params: &Params) -> Outcome
         return Ok(());
     }
     let text = params.text(1).and_then(|text| std::str::from_utf8(text).ok()).ok_or(INCORRECT)?;
+    if !is_preference(known, text) {
+        return Err(INCORRECT);
+    }
+    *value = text.to_owned();
+    exec.state.update_network();
+    Ok(())
+}
+
+/// Whether a setting of AT+QNWPREFCFG can have this value.
+pub(crate) fn is_preference(name: &str, text: &str) -> bool {
     let parts: Vec<&str> = text.split(':').collect();
-    let fits = match *known {
+    match name {
         "mode_pref" => parts.iter().all(|mode| matches!(*mode, "AUTO" | "WCDMA" | "LTE" | "NR5G")),
         "nr5g_disable_mode" => matches!(text, "0" | "1" | "2"),
         "roam_pref" => matches!(text, "1" | "3" | "255"),
@@ -250,13 +214,7 @@ pub(super) fn write_preferences(exec: &mut Exec<'_>, params: &Params) -> Outcome
             let all = all.iter().find(|(name, _)| *name == bands).map_or("", |(_, all)| all.as_str());
             parts.iter().all(|band| all.split(':').any(|known| known == *band))
         }
-    };
-    if !fits {
-        return Err(INCORRECT);
     }
-    *value = text.to_owned();
-    exec.state.update_network();
-    Ok(())
 }
 
 /// `+QTEMP`: the sensors of a module at rest.

@@ -54,10 +54,10 @@ pub(super) fn read_ucgdflt(exec: &mut Exec<'_>) -> Outcome {
 
 pub(super) const UCGDFLT_TEST: &str = "+UCGDFLT: (0,1),(\"IP\",\"IPV6\",\"IPV4V6\",\"NONIP\"),<APN>";
 
-/// `+UCGDFLT=<nv>[,<PDP_type>[,<APN>]]`: 0 for now, 1 for good.
+/// `+UCGDFLT=<nv>[,<PDP_type>[,<APN>]]`: 0 until a restart, 1 for good.
 pub(super) fn write_ucgdflt(exec: &mut Exec<'_>, params: &Params) -> Outcome {
     at_most(params, 3)?;
-    choice(params, 0, &[0, 1], None)?;
+    let is_saved = choice(params, 0, &[0, 1], None)? == 1;
     let text = |index| params.text(index).and_then(|text| std::str::from_utf8(text).ok());
     let (mut kind, mut apn) = exec.state.options.initial_bearer.clone();
     if !params.omitted(1) {
@@ -68,6 +68,9 @@ pub(super) fn write_ucgdflt(exec: &mut Exec<'_>, params: &Params) -> Outcome {
         // TS 23.003 §9.1: at most 100 octets.
         apn =
             text(2).filter(|apn| apn.len() <= 100 && apn.is_ascii() && !apn.contains('"')).ok_or(INCORRECT)?.to_owned();
+    }
+    if is_saved {
+        exec.state.options.saved_bearer = (kind, apn.clone());
     }
     exec.state.options.initial_bearer = (kind, apn);
     Ok(())

@@ -45,19 +45,24 @@ pub(super) fn terminal_ready(exec: &mut Exec<'_>, value: u32) -> Outcome {
 /// `&F` (V.250 §6.1.2).
 pub(super) fn factory(exec: &mut Exec<'_>, _: u32) -> Outcome {
     *exec.settings = Settings::factory(&exec.state.model.defaults);
+    exec.state.restore_factory_settings();
     Ok(())
 }
 
-/// `&W`: keeps the settings for `Z` and for the next start.
+/// `&W`: keeps the settings for `Z` and for the next start, those of +CREG, +CGREG and +CEREG with them (RG50xQ & RM5xxQ
+/// Series AT Commands Manual, "AT Command Settings Storable with AT&W").
 pub(super) fn store(exec: &mut Exec<'_>, _: u32) -> Outcome {
     *exec.stored = exec.settings.clone();
+    exec.state.options.stored_reports = exec.state.network.reports_to_store();
     Ok(())
 }
 
-/// `Z` (V.250 §6.1.1): a connection ends, the settings are those that are stored.
+/// `Z` (V.250 §6.1.1): a connection ends, the settings are those of the factory, and then those that are stored.
 pub(super) fn restore(exec: &mut Exec<'_>, _: u32) -> Outcome {
     exec.state.end_connection(exec.connection);
+    exec.state.restore_factory_settings();
     *exec.settings = exec.stored.clone();
+    exec.state.network.restore_reports(exec.state.options.stored_reports);
     Ok(())
 }
 
@@ -158,7 +163,7 @@ pub(super) fn write_register(exec: &mut Exec<'_>, index: u32, value: Option<u32>
 }
 
 /// The rates of `+IPR`.
-const RATES: [u32; 12] =
+pub(crate) const RATES: [u32; 12] =
     [0, 9600, 19_200, 38_400, 57_600, 115_200, 230_400, 460_800, 921_600, 1_000_000, 2_000_000, 3_000_000];
 
 pub(super) const RATES_TEST: &str =

@@ -145,6 +145,20 @@ impl Network {
         self.reports = [0; 4];
         self.told = Default::default();
         self.subscriber = None;
+        self.format = 0;
+    }
+
+    /// `<n>` of +CREG, +CGREG and +CEREG, which `AT&W` keeps.
+    pub(crate) fn reports_to_store(&self) -> [u8; 3] {
+        let [circuit, packet, evolved, _] = self.reports;
+        [circuit, packet, evolved]
+    }
+
+    /// Makes `<n>` of these commands what it was.
+    pub(crate) fn restore_reports(&mut self, reports: [u8; 3]) {
+        for (domain, report) in Domain::ALL.into_iter().zip(reports) {
+            self.set_report(domain, report);
+        }
     }
 
     /// What falling asleep leaves: the registration is kept, and the sessions with it.

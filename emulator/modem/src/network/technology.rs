@@ -1,9 +1,9 @@
 //! Radio access technologies, and the names and numbers that commands and reports have for them.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// A radio access technology.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Technology {
     /// 2G: GSM with GPRS and EDGE.

@@ -105,7 +105,7 @@ impl Place {
 }
 
 /// How many messages the modem holds.
-const CAPACITY: usize = 255;
+pub(crate) const CAPACITY: usize = 255;
 
 /// The parameters of text mode (`+CSMP`, TS 27.005 §3.3.4).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -175,16 +175,54 @@ impl From<CardError> for StoreError {
 }
 
 impl MessageService {
-    /// What a restart leaves: the messages and where they go.
+    /// What a restart leaves: the messages, where they go, and how they are told.
     pub(crate) fn restart(&mut self) {
         *self = MessageService {
             equipment: std::mem::take(&mut self.equipment),
             reports: std::mem::take(&mut self.reports),
             places: self.places,
+            indications: self.indications,
             centre: std::mem::take(&mut self.centre),
             reference: self.reference,
             ..MessageService::default()
         };
+    }
+
+    /// What `AT&F` brings back: all settings. The messages stay.
+    pub(crate) fn restore_factory_settings(&mut self) {
+        let MessageService { places, indications, .. } = MessageService::default();
+        self.restart();
+        (self.places, self.indications) = (places, indications);
+    }
+
+    /// The reference of the next message.
+    pub(crate) fn reference(&self) -> u8 {
+        self.reference
+    }
+
+    /// The messages in a store of the modem, with their index.
+    pub(crate) fn kept(&self, place: Place) -> impl Iterator<Item = (usize, &Stored)> {
+        let slots = match place {
+            Place::Reports => &self.reports,
+            Place::Equipment | Place::Card => &self.equipment,
+        };
+        slots.iter().enumerate().filter_map(|(index, slot)| Some((index, slot.as_ref()?)))
+    }
+
+    /// Puts these messages into the stores of the modem, in the place of those that are there.
+    pub(crate) fn restore(&mut self, reference: u8, messages: Vec<(Place, usize, Stored)>) {
+        self.reference = reference;
+        self.equipment.clear();
+        self.reports.clear();
+        for (place, index, stored) in messages {
+            let slots = self.slots(place);
+            if slots.len() <= index {
+                slots.resize(index + 1, None);
+            }
+            if let Some(slot) = slots.get_mut(index) {
+                *slot = Some(stored);
+            }
+        }
     }
 
     /// Counts a message that is submitted.

@@ -9,6 +9,7 @@ mod forms;
 mod line;
 mod network;
 mod note;
+mod nvm;
 mod packet;
 #[cfg(feature = "shell")]
 mod peer;

@@ -18,6 +18,7 @@ use crate::report::merge::{Input, merge};
 use crate::report::terminal::{Style, Terminal};
 use crate::report::{junit, pcap, tap};
 use crate::runner::assistant::Assistant;
+use crate::runner::emulation::Emulation;
 use crate::runner::flaky;
 use crate::runner::result::{RunInfo, RunResult, exit};
 use crate::runner::{Options, Progress, Target, run};
@@ -166,7 +167,8 @@ struct ReportFiles {
     #[arg(long, value_name = "FILE")]
     tap: Option<PathBuf>,
 
-    /// Write the APDUs as GSMTAP packets for Wireshark (pcapng); `run` puts the TLS secrets beside it as FILE.keys
+    /// Write everything for Wireshark (pcapng): APDUs, AT lines, the connections to the server with the secrets to
+    /// decrypt them. These are put beside it as FILE.keys as well
     #[arg(long, value_name = "FILE")]
     pcap: Option<PathBuf>,
 }
@@ -329,10 +331,8 @@ fn run_command(args: RunArgs) -> Result<u8, Abort> {
         );
         return Ok(exit::PASSED);
     }
-    let mut assistant = Assistant::chosen(&args.lpa).map_err(|error| Abort::usage(error.to_string()))?;
-    if let Some(path) = &args.files.pcap {
-        assistant.tls_secrets = Some(secrets_beside(path)?);
-    }
+    let assistant = Assistant::chosen(&args.lpa).map_err(|error| Abort::usage(error.to_string()))?;
+    let record_traffic = args.files.pcap.is_some();
     let seed = match args.seed {
         Some(seed) => seed,
         None => {
@@ -356,7 +356,9 @@ fn run_command(args: RunArgs) -> Result<u8, Abort> {
         let interrupted = |signal| Abort { code: 128 + signal, message: "interrupted".to_owned() };
         if !args.modem.is_empty() {
             let bench = Bench::open(args.modem, args.allow_write, args.pki).await;
-            let bench = Arc::new(bench.map_err(|error| Abort::usage(error.to_string()))?);
+            let mut bench = bench.map_err(|error| Abort::usage(error.to_string()))?;
+            bench.record_traffic = record_traffic;
+            let bench = Arc::new(bench);
             let _ = writeln!(io::stderr(), "{}", bench.words());
             let scenarios = scenarios.into_iter().map(|loaded| bench.fit(loaded)).collect();
             let target = Arc::new(Arc::clone(&bench));
@@ -372,8 +374,9 @@ fn run_command(args: RunArgs) -> Result<u8, Abort> {
                 }
             };
         }
+        let target = Arc::new(Emulation { record_traffic });
         tokio::select! {
-            result = run_and_report(Arc::new(crate::runner::emulation::Emulation), scenarios, &options, json, reports) => {
+            result = run_and_report(target, scenarios, &options, json, reports) => {
                 result.map(|result| result.exit_code())
             }
             // What was running is taken down as the future is dropped.
@@ -408,30 +411,44 @@ enum Form {
     JUnit,
     Tap,
     Pcap,
+    Keys,
 }
 
 fn created(path: &Path) -> Result<File, Abort> {
     File::create(path).map_err(|error| Abort::usage(format!("cannot write {}: {error}", path.display())))
 }
 
-/// The file for the TLS secrets that belong to a capture: it begins empty, and only its owner may read it.
-fn secrets_beside(capture: &Path) -> Result<PathBuf, Abort> {
+/// A file that begins empty, and that only its owner may read.
+fn created_private(path: &Path) -> Result<File, Abort> {
     use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-    let mut path = std::path::absolute(capture).unwrap_or_else(|_| capture.to_owned()).into_os_string();
+    let file = File::options().write(true).create(true).truncate(true).mode(0o600).open(path);
+    // One that was there before keeps its mode.
+    let private = file.and_then(|file| {
+        file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
+        Ok(file)
+    });
+    private.map_err(|error| Abort::usage(format!("cannot write {}: {error}", path.display())))
+}
+
+/// The file for the TLS secrets that belong to a capture.
+fn keys_beside(capture: &Path) -> PathBuf {
+    let mut path = capture.as_os_str().to_owned();
     path.push(".keys");
-    let path = PathBuf::from(path);
-    let file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&path);
-    file.and_then(|file| file.set_permissions(std::fs::Permissions::from_mode(0o600)))
-        .map_err(|error| Abort::usage(format!("cannot write {}: {error}", path.display())))?;
-    Ok(path)
+    PathBuf::from(path)
 }
 
 impl Reports {
     fn open(files: ReportFiles) -> Result<Self, Abort> {
         let ReportFiles { html, junit, tap, pcap } = files;
-        let wanted = [(Form::Html, html), (Form::JUnit, junit), (Form::Tap, tap), (Form::Pcap, pcap)];
+        let keys = pcap.as_deref().map(keys_beside);
+        let wanted =
+            [(Form::Html, html), (Form::JUnit, junit), (Form::Tap, tap), (Form::Pcap, pcap), (Form::Keys, keys)];
         let files = wanted.into_iter().filter_map(|(form, path)| Some((form, path?))).map(|(form, path)| {
-            let file = created(&path)?;
+            let file = match form {
+                // Both have the secrets of TLS sessions.
+                Form::Pcap | Form::Keys => created_private(&path)?,
+                _ => created(&path)?,
+            };
             Ok((form, path, file))
         });
         Ok(Reports { files: files.collect::<Result<_, Abort>>()? })
@@ -447,6 +464,7 @@ impl Reports {
                 Form::JUnit => junit::render(runs).map_err(|error| failed(&error))?.into_bytes(),
                 Form::Tap => tap::render(runs).into_bytes(),
                 Form::Pcap => pcap::render(runs),
+                Form::Keys => pcap::key_log(runs).into_bytes(),
             };
             file.write_all(&bytes).map_err(|error| failed(&error))?;
         }

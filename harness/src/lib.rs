@@ -34,4 +34,5 @@ pub mod schema;
 pub mod smdp_cmd;
 pub mod tidy;
 pub mod timeline;
+pub mod traffic;
 pub mod up;

@@ -25,7 +25,7 @@ async fn lab(text: &str) -> Lab {
     let (scenario, warnings) = parse("x.toml", &text, &Vocabulary::of_this_program())
         .unwrap_or_else(|mistakes| panic!("{}", mistakes.render(false, 100)));
     let loaded = LoadedScenario { id: "x".to_owned(), path: PathBuf::from("x.toml"), scenario, warnings };
-    Emulation.set_up(&loaded, 5).await.unwrap_or_else(|error| panic!("{text}: {error}"))
+    Emulation::default().set_up(&loaded, 5).await.unwrap_or_else(|error| panic!("{text}: {error}"))
 }
 
 /// What libcurl makes of a function that is called: its code, 0 for none, and the HTTP status, 0 for none.

@@ -192,19 +192,76 @@ fn shards_are_merged_into_one_report() {
     assert!(errors.contains("cannot read nowhere.json"), "{errors}");
 }
 
+/// The lines that tshark prints of these packets of a capture; `None`, with a message, where it cannot be run.
+fn tshark(capture: &Path, filter: &str, fields: &[&str]) -> Option<Vec<String>> {
+    let mut command = Command::new("tshark");
+    command.arg("-r").arg(capture).args(["-Y", filter, "-T", "fields", "-E", "separator=|"]);
+    fields.iter().for_each(|field| drop(command.args(["-e", field])));
+    match command.output() {
+        Ok(output) => Some(String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()),
+        Err(error) => {
+            eprintln!("skipped: tshark cannot be run: {error}");
+            None
+        }
+    }
+}
+
 #[test]
-fn a_capture_has_the_tls_secrets_beside_it() {
+fn one_capture_has_everything() {
+    use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
     let capture = folder.path().join("run.pcapng");
-    let (code, output, errors) = esimlab(&["run", "download/activation-code", "--pcap", capture.to_str().unwrap()]);
+    let scenarios = ["errors/tcp-reset", "errors/tls-alert", "errors/name-nothing-listens"];
+    let mut arguments = vec!["run"];
+    arguments.extend(scenarios);
+    arguments.extend(["--pcap", capture.to_str().unwrap()]);
+    let (code, output, errors) = esimlab(&arguments);
     assert_eq!(code, 0, "{output}{errors}");
     // The magic number of a pcapng section.
-    assert_eq!(std::fs::read(&capture).unwrap()[..4], [0x0A, 0x0D, 0x0D, 0x0A]);
-    let secrets = std::fs::read_to_string(folder.path().join("run.pcapng.keys")).unwrap();
+    let bytes = std::fs::read(&capture).unwrap();
+    assert_eq!(bytes[..4], [0x0A, 0x0D, 0x0D, 0x0A]);
+    let keys = folder.path().join("run.pcapng.keys");
+    let secrets = std::fs::read_to_string(&keys).unwrap();
     // NSS key log: a label, the client random, the secret.
     assert!(!secrets.is_empty());
     for line in secrets.lines() {
         let words: Vec<&str> = line.split(' ').collect();
         assert!(words.len() == 3 && words[1].len() == 64, "{line}");
     }
+    // The same text is in the capture.
+    assert!(bytes.windows(secrets.len()).any(|part| part == secrets.as_bytes()));
+    for file in [&capture, &keys] {
+        assert_eq!(std::fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600, "{}", file.display());
+    }
+    // Nothing but the one file is given: what was said inside TLS is read.
+    let Some(requests) = tshark(&capture, "http.request", &["frame.interface_name", "http.request.uri"]) else {
+        return;
+    };
+    let of = |id: &str| -> Vec<&str> {
+        requests.iter().filter_map(|line| line.strip_prefix(id)?.strip_prefix("|/gsma/rsp2/es9plus/")).collect()
+    };
+    assert_eq!(
+        of("errors/tcp-reset")[..4],
+        ["initiateAuthentication", "authenticateClient", "getBoundProfilePackage", "handleNotification"],
+        "{requests:?}"
+    );
+    // Faults are there as they were on the line, and in words.
+    let first = |id: &str, fields: &[&str]| {
+        let filter = format!("frame.interface_name == \"{id}\" && (tcp || gsmtap_log.level == 7)");
+        tshark(&capture, &filter, fields).unwrap_or_default()
+    };
+    let reset = first("errors/tcp-reset", &["tcp.flags", "tls.handshake.type", "gsmtap_log.string"]);
+    let fault = "||FAULT tcp: TCP connection reset";
+    let wanted = ["0x0002||", "0x0012||", "0x0010||", "0x0018|1|", "0x0014||"];
+    let told: Vec<&String> = reset.iter().filter(|line| *line != fault).take(5).collect();
+    assert_eq!(told, wanted, "{reset:#?}");
+    assert!(reset.iter().any(|line| line == fault), "{reset:#?}");
+    let alert = first("errors/tls-alert", &["tls.alert_message.desc", "tls.record.version"]);
+    assert!(alert.iter().any(|line| line == "40|0x0303"), "{alert:#?}");
+    // Nobody was there to see a packet: the capture says so in words.
+    let nobody = first("errors/name-nothing-listens", &["tcp.flags", "gsmtap_log.string"]);
+    assert!(nobody.iter().all(|line| line.starts_with('|')) && !nobody.is_empty(), "{nobody:#?}");
+    let apdus = tshark(&capture, "gsm_sim", &["gsm_sim.apdu.ins"]).unwrap_or_default();
+    assert!(apdus.iter().any(|line| line == "0xe2"), "{apdus:?}");
+    assert_eq!(tshark(&capture, "tcp.analysis.flags", &["frame.number"]), Some(vec![]));
 }

@@ -152,7 +152,7 @@ impl Comparison {
             Some(path) => emulated.scenario.model_file = Some(path.display().to_string()),
             None => emulated.scenario.model = model.to_owned(),
         }
-        let stage = Emulation.set_up(&emulated, 0).await.map_err(|error| lab(&error))?;
+        let stage = Emulation::default().set_up(&emulated, 0).await.map_err(|error| lab(&error))?;
         let by_model = said_by(&stage, &loaded.scenario).await;
         drop(stage);
         let stage = bench.set_up(&loaded, 0).await.map_err(|error| lab(&error))?;

@@ -25,6 +25,7 @@ use crate::runner::{SetUpError, Stage, Target};
 use crate::scenario::ast::*;
 use crate::scenario::load::LoadedScenario;
 use crate::timeline::{Direction, Role, Timeline};
+use crate::traffic::Recording;
 
 /// The most channels that are opened to see how many are free.
 const MOST_CHANNELS: usize = 19;
@@ -42,6 +43,8 @@ pub struct Bench {
     pub allow: AllowWrite,
     /// The certificates of the SM-DP+ that the lab plays for this card, a folder laid out like SGP.26.
     pub pki: Option<PathBuf>,
+    /// Whether the bytes of the connections to that SM-DP+ are recorded, for a packet capture.
+    pub record_traffic: bool,
     /// How many logical channels are free; `None` when that cannot be seen.
     channels: Option<usize>,
 }
@@ -80,7 +83,7 @@ impl Bench {
             Ok(read) => read.map_err(|error| BenchError::Card { tty: first.clone(), error })?,
             Err(error) => return Err(terminal(io::Error::other(error))),
         };
-        Ok(Bench { ttys, model, found, allow, pki, channels })
+        Ok(Bench { ttys, model, found, allow, pki, record_traffic: false, channels })
     }
 
     /// Makes the card what it was when it was found; tells loudly what could not be put back.
@@ -343,7 +346,7 @@ impl Target for Arc<Bench> {
                 let mut own = loaded.clone();
                 own.scenario.pki_folder = Some(std::path::absolute(pki).map_err(failed)?.display().to_string());
                 own.scenario.card = Card { eid: Some(self.found.eid), ..Card::default() };
-                Some(Emulation.set_up(&own, seed).await?)
+                Some(Emulation { record_traffic: self.record_traffic }.set_up(&own, seed).await?)
             }
             None => None,
         };
@@ -409,6 +412,10 @@ impl Drop for BenchStage {
 }
 
 impl Stage for BenchStage {
+    fn traffic(&self) -> Option<Recording> {
+        self.server.as_ref().and_then(Lab::traffic)
+    }
+
     fn tty(&self) -> &Path {
         self.ttys.first().map_or(Path::new(""), PathBuf::as_path)
     }

@@ -35,6 +35,7 @@ use crate::scenario::ast::CardCertificate;
 use crate::scenario::ast::{Template, Variable};
 use crate::tidy::Nest;
 use crate::timeline::Timeline;
+use crate::traffic::Recorder;
 
 /// The modem's files in the folder that a lab keeps its state in.
 const FILES: &str = "ufs";
@@ -79,6 +80,7 @@ pub struct LabBuilder {
     card_is_in: bool,
     card_certificate: CardCertificate,
     timeline: Timeline,
+    record_traffic: bool,
     clock: Clock,
 }
 
@@ -124,6 +126,7 @@ impl LabBuilder {
             card_is_in: true,
             card_certificate: CardCertificate::default(),
             timeline: Timeline::new(),
+            record_traffic: false,
             clock: Arc::new(system_time),
         }
     }
@@ -286,6 +289,12 @@ impl LabBuilder {
         self
     }
 
+    /// Writes down the bytes of all connections to the server, and the secrets of their TLS: see [`Lab::traffic`].
+    pub fn record_traffic(mut self) -> Self {
+        self.record_traffic = true;
+        self
+    }
+
     /// The clock of card and server; the system's when nothing is said.
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
@@ -370,8 +379,10 @@ impl LabBuilder {
         server.drain_events();
         let smdp = Arc::new(Mutex::new(server));
         let counted = Arc::new(Watch::default());
+        let recorder = self.record_traffic.then(|| Arc::new(Recorder::new(self.timeline.clone())));
         let options = smdp::front::Options {
             clock: clock.clone(),
+            tap: recorder.clone().map(|recorder| recorder as Arc<dyn smdp::front::Tap>),
             observer: Arc::new(ServerWatch { timeline: self.timeline.clone(), watch: counted.clone() }),
             faults: self.faults,
             flawed: flawed_identities(&pki, self.curve, names, random, today),
@@ -511,6 +522,7 @@ impl LabBuilder {
             eid,
             ci_file,
             timeline: self.timeline,
+            recorder,
             clock,
             clock_offset: offset,
             slot,

@@ -37,6 +37,7 @@ use crate::peer::EchoPeer;
 pub use crate::scenario::ast::CardCertificate;
 use crate::tidy::Nest;
 use crate::timeline::Timeline;
+use crate::traffic::{Recorder, Recording};
 pub use builder::{Dead, LabBuilder, Preinstalled};
 pub(crate) use card::card_profile;
 use card::{Slot, es10};
@@ -152,6 +153,7 @@ pub struct Lab {
     eid: Eid,
     ci_file: PathBuf,
     timeline: Timeline,
+    recorder: Option<Arc<Recorder>>,
     clock: Clock,
     clock_offset: Arc<AtomicI64>,
     slot: Slot,
@@ -347,6 +349,11 @@ impl Lab {
     /// Everything that was seen.
     pub fn timeline(&self) -> &Timeline {
         &self.timeline
+    }
+
+    /// The bytes of all connections to the server, as far as they are recorded: see [`LabBuilder::record_traffic`].
+    pub fn traffic(&self) -> Option<Recording> {
+        self.recorder.as_ref().map(|recorder| recorder.recording())
     }
 
     /// The time of the lab.

@@ -1,7 +1,7 @@
 //! JSON lines: one object per line, written as it happens.
 //!
 //! The first line is `{"type":"run","version":1,...}`; then one of `"type":"scenario"` for each scenario as it ends,
-//! timeline included; the last one is `"type":"summary"`. A reader that does not know the version should stop; keys
+//! timeline included (and, of a run with `--pcap`, the bytes of the connections to the server); the last one is `"type":"summary"`. A reader that does not know the version should stop; keys
 //! may be added without a new one.
 
 use std::collections::BTreeMap;
@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use crate::runner::result::{Failure, RunInfo, RunResult, ScenarioResult, StepResult, Verdict, seconds};
 use crate::timeline::Event;
+use crate::traffic::Recording;
 
 /// The version of the form.
 pub const VERSION: u32 = 1;
@@ -38,6 +39,8 @@ enum Line<'a> {
         steps: &'a [StepResult],
         failures: &'a [Failure],
         timeline: &'a [Event],
+        #[serde(skip_serializing_if = "Option::is_none")]
+        traffic: Option<&'a Recording>,
     },
     Summary {
         verdicts: BTreeMap<Verdict, usize>,
@@ -73,6 +76,7 @@ impl<W: Write> JsonLines<W> {
             steps: &result.steps,
             failures: &result.failures,
             timeline: &result.timeline,
+            traffic: result.traffic.as_ref(),
         })
     }
 

@@ -15,6 +15,7 @@ use super::html::Named;
 use super::json::VERSION;
 use crate::runner::result::{Failure, RunInfo, RunResult, ScenarioResult, StepResult, Verdict, from_seconds};
 use crate::timeline::Event;
+use crate::traffic::Recording;
 
 /// A report that cannot be read or joined.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -134,6 +135,8 @@ enum Line {
         failures: Vec<Failure>,
         #[serde(default)]
         timeline: Vec<Event>,
+        #[serde(default)]
+        traffic: Option<Recording>,
     },
     Summary {
         #[serde(rename = "seconds", deserialize_with = "from_seconds")]
@@ -167,7 +170,7 @@ fn read(file: &str, text: &str) -> Result<Vec<(RunResult, bool)>, MergeError> {
             }
             (_, None) => return Err(no_report("it comes before the line of a run".to_owned())),
             (
-                Line::Scenario { id, path, title, refs, verdict, reason, duration, steps, failures, timeline },
+                Line::Scenario { id, path, title, refs, verdict, reason, duration, steps, failures, timeline, traffic },
                 Some((run, _)),
             ) => run.scenarios.push(ScenarioResult {
                 id,
@@ -180,6 +183,7 @@ fn read(file: &str, text: &str) -> Result<Vec<(RunResult, bool)>, MergeError> {
                 steps,
                 failures,
                 timeline,
+                traffic,
             }),
             (Line::Summary { duration }, Some((run, ended))) => {
                 run.duration = duration;

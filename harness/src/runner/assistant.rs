@@ -34,8 +34,6 @@ pub struct Assistant {
     pub program: PathBuf,
     /// Arguments that come before all others.
     pub first: Vec<OsString>,
-    /// Where the secrets of its TLS connections are appended, for Wireshark (`SSLKEYLOGFILE`, which libcurl obeys).
-    pub tls_secrets: Option<PathBuf>,
 }
 
 /// What an LPA is called for.
@@ -136,7 +134,7 @@ impl Assistant {
         let name = program.display().to_string();
         // In messages it goes by its own name.
         description.name.clone_from(&name);
-        Assistant { name, description: Arc::new(description), program, first: Vec::new(), tls_secrets: None }
+        Assistant { name, description: Arc::new(description), program, first: Vec::new() }
     }
 
     /// An LPA by its description; `program` in the place of the one that it names.
@@ -146,7 +144,6 @@ impl Assistant {
             program: program.unwrap_or_else(|| PathBuf::from(&description.program)),
             description: Arc::new(description),
             first: Vec::new(),
-            tls_secrets: None,
         }
     }
 
@@ -204,7 +201,6 @@ impl Assistant {
             // A name that does not resolve is told in a second, also where the name server does not answer.
             .env("RES_OPTIONS", "timeout:1 attempts:1")
             .envs(environment.iter().map(|(name, value)| (name, value)))
-            .envs(self.tls_secrets.iter().map(|file| ("SSLKEYLOGFILE", file)))
             .envs(crate::tidy::marker())
             .kill_on_drop(true)
             .spawn()

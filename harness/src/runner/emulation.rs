@@ -23,10 +23,14 @@ use crate::scenario::ast::{
 };
 use crate::scenario::load::LoadedScenario;
 use crate::timeline::Timeline;
+use crate::traffic::Recording;
 
 /// The emulated modem, card and server.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Emulation;
+pub struct Emulation {
+    /// Whether the bytes of the connections to the server are recorded, for a packet capture.
+    pub record_traffic: bool,
+}
 
 impl Target for Emulation {
     type Stage = Lab;
@@ -39,6 +43,9 @@ impl Target for Emulation {
         };
         let mut builder = Lab::builder().seed(seed).model(model(loaded)?).eid(eid).curve(scenario.curve);
         builder = builder.listen(address_of(seed));
+        if self.record_traffic {
+            builder = builder.record_traffic();
+        }
         if let Some(folder) = &scenario.pki_folder {
             let pki = pki::Pki::load(&beside(loaded, folder), system_time()).map_err(failed)?;
             builder = builder.pki(pki);
@@ -233,6 +240,10 @@ fn fill_eid(template: &Template, eid: Eid) -> String {
 }
 
 impl Stage for Lab {
+    fn traffic(&self) -> Option<Recording> {
+        self.traffic()
+    }
+
     fn tty(&self) -> &Path {
         self.tty()
     }

@@ -33,6 +33,7 @@ use crate::scenario::ast::*;
 use crate::scenario::explain::{describe, time};
 use crate::scenario::load::LoadedScenario;
 use crate::timeline::Timeline;
+use crate::traffic::Recording;
 
 /// How long the modem may take for its answer when a step does not say.
 const AT_DEADLINE: Duration = Duration::from_secs(10);
@@ -80,6 +81,11 @@ pub trait Stage: Send + Sync {
     fn iccid_of(&self, profile: &str) -> Option<Iccid>;
     /// What is there now.
     fn observe(&self) -> Observed;
+
+    /// The bytes of the connections to the server, as far as they are recorded.
+    fn traffic(&self) -> Option<Recording> {
+        None
+    }
 
     /// What the host of the LPA has to be told of the server's name, `HOST:PORT:ADDRESS`, when it goes by one.
     fn resolve(&self) -> Option<String> {
@@ -227,6 +233,7 @@ fn blank(loaded: &LoadedScenario) -> ScenarioResult {
         steps: Vec::new(),
         failures: Vec::new(),
         timeline: Vec::new(),
+        traffic: None,
     }
 }
 
@@ -259,6 +266,7 @@ async fn run_one<T: Target>(target: &T, loaded: &LoadedScenario, seed: u64, assi
             passed_over = play.passed_over.into_inner().unwrap_or_else(PoisonError::into_inner);
             let finished = timeout(FINISH, stage.finish()).await;
             result.timeline = stage.timeline().snapshot();
+            result.traffic = stage.traffic();
             match finished.unwrap_or_else(|_| Err(format!("it could not be taken down in {}", time(FINISH)))) {
                 Ok(()) => judged,
                 Err(reason) => Err(SetUpError::Failed(reason)),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::timeline::Event;
+use crate::traffic::Recording;
 
 /// What came of a scenario.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -116,6 +117,8 @@ pub struct ScenarioResult {
     pub failures: Vec<Failure>,
     /// All that was seen.
     pub timeline: Vec<Event>,
+    /// The bytes of the connections to the server, where they were recorded.
+    pub traffic: Option<Recording>,
 }
 
 /// What a run is about to do.
@@ -213,6 +216,7 @@ pub(crate) mod tests {
             }],
             failures: vec![],
             timeline: vec![],
+            traffic: None,
         }
     }
 

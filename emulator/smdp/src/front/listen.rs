@@ -22,6 +22,7 @@ use tokio_openssl::SslStream;
 use super::call::Front;
 use super::fault::{Action, Occasion, Sought, TlsFlaw};
 use super::http::answer;
+use super::traffic::Tapped;
 use super::{Options, tls};
 use crate::server::Identity;
 
@@ -34,7 +35,7 @@ pub(super) struct Acceptors {
 
 impl Acceptors {
     pub(super) fn new(tls: &Identity, options: &Options) -> Result<Self, ErrorStack> {
-        let right = tls::acceptor(tls, &options.client_ca)?;
+        let right = tls::acceptor(tls, &options.client_ca, options.tap.as_ref())?;
         Ok(Acceptors { right, identity: tls.clone(), flawed: Mutex::default() })
     }
 
@@ -45,8 +46,8 @@ impl Acceptors {
             return Some(made.clone());
         }
         let made = match flaw {
-            TlsFlaw::OldVersion => tls::old_version(&self.identity),
-            _ => tls::acceptor(&(options.flawed)(flaw)?, &options.client_ca),
+            TlsFlaw::OldVersion => tls::old_version(&self.identity, options.tap.as_ref()),
+            _ => tls::acceptor(&(options.flawed)(flaw)?, &options.client_ca, options.tap.as_ref()),
         };
         let made = made.ok()?;
         flawed.push((flaw, made.clone()));
@@ -103,6 +104,7 @@ async fn connection(
 ) {
     // Small messages go back and forth: waiting to fill packets would cost 40 ms each time.
     let _ = stream.set_nodelay(true);
+    let stream = Tapped::new(stream, front.options.tap.clone());
     let acceptor = match front.fault(Occasion::Connection, Sought::default()) {
         None => acceptors.right.clone(),
         Some(Action::TlsFlaw(flaw)) => match acceptors.with(flaw, &front.options) {
@@ -152,7 +154,7 @@ async fn connection(
 }
 
 /// A connection with a fault before there is HTTP.
-async fn broken(mut stream: TcpStream, action: &Action, patience: Duration) {
+async fn broken(mut stream: Tapped, action: &Action, patience: Duration) {
     let mut hello = [0; 4096];
     if matches!(action, Action::TcpClose) {
         // Closed to the client at once; to drop the socket with its ClientHello unread would make a reset of it.
@@ -164,11 +166,7 @@ async fn broken(mut stream: TcpStream, action: &Action, patience: Duration) {
     // for it as well: a client that is slow to look at its new connection would take an earlier one for a refusal (7).
     let _ = tokio::time::timeout(patience, stream.read(&mut hello)).await;
     match action {
-        Action::TcpReset => {
-            // Linger 0: close sends RST.
-            let _ = stream.set_zero_linger();
-            return;
-        }
+        Action::TcpReset => return stream.reset(),
         Action::TlsGarbage => {
             let _ = stream.write_all(b"this is no TLS record, and nothing that a client can make sense of\r\n").await;
         }

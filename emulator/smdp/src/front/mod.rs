@@ -17,6 +17,7 @@ pub mod json;
 mod listen;
 mod observe;
 mod tls;
+mod traffic;
 
 use std::future::Future;
 use std::io;
@@ -47,6 +48,7 @@ pub(crate) use fault_spec::vocabulary;
 pub use fault_spec::{FaultError, FaultSpec};
 pub use json::Function;
 pub use observe::{Exchange, FaultFired, Observer, Unobserved};
+pub use traffic::{End, Tap, Traffic};
 
 /// A server that front, lab and tests share.
 pub type SharedSmdp = Arc<Mutex<Smdp>>;
@@ -77,6 +79,8 @@ pub struct Options {
     pub clock: Clock,
     /// Who watches.
     pub observer: Arc<dyn Observer>,
+    /// Who records the bytes of all connections and the secrets of their TLS.
+    pub tap: Option<Arc<dyn Tap>>,
     /// The faults.
     pub faults: Vec<Fault>,
     /// Makes the TLS certificates that faults put in the place of the right one. It is asked when a fault needs one:
@@ -101,6 +105,7 @@ impl Default for Options {
             max_connections: 4096,
             clock: Arc::new(system_time),
             observer: Arc::new(Unobserved),
+            tap: None,
             faults: Vec::new(),
             flawed: Arc::new(|_| None),
             store: None,

@@ -22,6 +22,7 @@ mod conformance;
 mod conformance_ds;
 mod fuzz;
 mod peers;
+mod traffic;
 
 /// What an observer was told, as lines.
 #[derive(Default)]

@@ -1,5 +1,7 @@
 //! TLS of the HTTPS front.
 
+use std::sync::Arc;
+
 use openssl::error::ErrorStack;
 use openssl::ssl::{SslAcceptor, SslAcceptorBuilder, SslMethod, SslSessionCacheMode, SslVerifyMode, SslVersion};
 use openssl::x509::X509;
@@ -7,6 +9,7 @@ use openssl::x509::store::X509StoreBuilder;
 use rsp::cert::Certificate;
 use rsp::crypto::Curve;
 
+use super::traffic::{Tap, tell_secrets};
 use crate::server::Identity;
 
 /// The cipher suites of TLS 1.2 (SGP.22 §2.6.6: ECDHE-ECDSA with AES-128, GCM or CBC with SHA-256).
@@ -14,8 +17,12 @@ const CIPHERS: &str = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA3
 
 /// A server certificate with what TLS needs beside it. Clients may show a certificate where it can be verified; one
 /// that cannot be ends the handshake.
-pub(super) fn acceptor(identity: &Identity, client_ca: &[Certificate]) -> Result<SslAcceptor, ErrorStack> {
-    let mut builder = builder(identity)?;
+pub(super) fn acceptor(
+    identity: &Identity,
+    client_ca: &[Certificate],
+    tap: Option<&Arc<dyn Tap>>,
+) -> Result<SslAcceptor, ErrorStack> {
+    let mut builder = builder(identity, tap)?;
     if !client_ca.is_empty() {
         let mut store = X509StoreBuilder::new()?;
         for ci in client_ca {
@@ -32,8 +39,8 @@ pub(super) fn acceptor(identity: &Identity, client_ca: &[Certificate]) -> Result
 }
 
 /// The same with nothing but TLS 1.0, which no client should take.
-pub(super) fn old_version(identity: &Identity) -> Result<SslAcceptor, ErrorStack> {
-    let mut builder = builder(identity)?;
+pub(super) fn old_version(identity: &Identity, tap: Option<&Arc<dyn Tap>>) -> Result<SslAcceptor, ErrorStack> {
+    let mut builder = builder(identity, tap)?;
     // Security level 0 allows the signatures with SHA-1 that this version is made of.
     builder.set_security_level(0);
     builder.set_min_proto_version(Some(SslVersion::TLS1))?;
@@ -42,8 +49,9 @@ pub(super) fn old_version(identity: &Identity) -> Result<SslAcceptor, ErrorStack
     Ok(builder.build())
 }
 
-fn builder(identity: &Identity) -> Result<SslAcceptorBuilder, ErrorStack> {
+fn builder(identity: &Identity, tap: Option<&Arc<dyn Tap>>) -> Result<SslAcceptorBuilder, ErrorStack> {
     let mut builder = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server())?;
+    tell_secrets(&mut builder, tap);
     builder.set_certificate(&*X509::from_der(identity.certificate.der())?)?;
     builder.set_private_key(identity.key.as_pkey())?;
     builder.check_private_key()?;

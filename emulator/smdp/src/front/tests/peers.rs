@@ -369,7 +369,7 @@ fn operator() -> (String, std::sync::mpsc::Receiver<Value>, std::thread::JoinHan
     let address = format!("127.0.0.1:{}", listener.local_addr().unwrap().port());
     let (sender, receiver) = std::sync::mpsc::channel();
     let tls = identity(pki().tls(Curve::P256).unwrap());
-    let acceptor = tls::acceptor(&tls, &[]).unwrap();
+    let acceptor = tls::acceptor(&tls, &[], None).unwrap();
     let thread = std::thread::spawn(move || {
         for _ in 0..4 {
             let (stream, _) = listener.accept().unwrap();

@@ -76,7 +76,7 @@ impl<W: Write> JsonLines<W> {
             steps: &result.steps,
             failures: &result.failures,
             timeline: &result.timeline,
-            traffic: result.traffic.as_ref(),
+            traffic: result.traffic.as_deref(),
         })
     }
 

@@ -136,7 +136,7 @@ enum Line {
         #[serde(default)]
         timeline: Vec<Event>,
         #[serde(default)]
-        traffic: Option<Recording>,
+        traffic: Option<Box<Recording>>,
     },
     Summary {
         #[serde(rename = "seconds", deserialize_with = "from_seconds")]

@@ -266,7 +266,7 @@ async fn run_one<T: Target>(target: &T, loaded: &LoadedScenario, seed: u64, assi
             passed_over = play.passed_over.into_inner().unwrap_or_else(PoisonError::into_inner);
             let finished = timeout(FINISH, stage.finish()).await;
             result.timeline = stage.timeline().snapshot();
-            result.traffic = stage.traffic();
+            result.traffic = stage.traffic().map(Box::new);
             match finished.unwrap_or_else(|_| Err(format!("it could not be taken down in {}", time(FINISH)))) {
                 Ok(()) => judged,
                 Err(reason) => Err(SetUpError::Failed(reason)),

@@ -118,7 +118,7 @@ pub struct ScenarioResult {
     /// All that was seen.
     pub timeline: Vec<Event>,
     /// The bytes of the connections to the server, where they were recorded.
-    pub traffic: Option<Recording>,
+    pub traffic: Option<Box<Recording>>,
 }
 
 /// What a run is about to do.

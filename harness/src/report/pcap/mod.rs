@@ -137,11 +137,11 @@ mod tests {
                 Moment { at: at(1_000_200), end: End::Server, deed: Deed::Reset },
             ],
         };
-        runs[0].run.scenarios[0].traffic = Some(Recording {
+        runs[0].run.scenarios[0].traffic = Some(Box::new(Recording {
             began: Duration::from_secs(1_700_000_000),
             connections: vec![connection],
             secrets: vec!["CLIENT_RANDOM 00 11".to_owned()],
-        });
+        }));
         runs
     }
 

@@ -410,6 +410,11 @@ impl Timeline {
             CardEvent::RevocationListRefused { code: why, problem } => {
                 ("revocation list refused", vec![("code", code(why)), ("problem", problem.clone())])
             }
+            CardEvent::RemoteCommand { tar, status, last } => {
+                let last = last.map(|last| ("last", format!("{last:04X}")));
+                let tar = ("tar", rsp::ids::to_hex(tar));
+                ("over the air", [tar, ("status", code(status))].into_iter().chain(last).collect())
+            }
             CardEvent::StoreFailed(problem) => ("memory failed", vec![("problem", problem.clone())]),
         };
         self.note(Role::Card, text, fields);

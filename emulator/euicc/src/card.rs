@@ -13,6 +13,7 @@ use crate::config::CardConfig;
 use crate::event::{CardEvent, EventLog};
 use crate::files;
 use crate::nvram::{Nvram, NvramError};
+use crate::ota::Ota;
 use crate::session::Session;
 use crate::store::Store;
 use crate::toolkit::{Refreshed, Toolkit};
@@ -60,6 +61,7 @@ pub struct Euicc {
     /// Whether a proactive session of somebody else is under way; see [`crate::config::Quirks::busy_until_reset`].
     pub(crate) busy: Busy,
     channels: Channels,
+    pub(crate) ota: Ota,
     /// What the multi-IMSI applet knows.
     applet: AppletState,
     /// The store has failed: what is in memory is ahead of what is kept.
@@ -145,6 +147,7 @@ impl Euicc {
             events: EventLog::default(),
             toolkit: Toolkit::default(),
             channels: Channels::new(),
+            ota: Ota::default(),
             applet: AppletState::default(),
             failed: false,
         }
@@ -157,6 +160,7 @@ impl Euicc {
         let _ = self.interrupt_installation();
         self.session = Session::None;
         self.channels = Channels::new();
+        self.ota = Ota::default();
         self.toolkit = Toolkit::default();
         self.applet = AppletState::default();
         if self.busy == Busy::Met {
@@ -317,10 +321,7 @@ impl Euicc {
                 self.start_applet();
                 Sw::OK.into()
             }
-            ins::ENVELOPE if !interindustry && self.config.multi_imsi.is_some() => {
-                self.envelope(command.data);
-                Sw::OK.into()
-            }
+            ins::ENVELOPE if !interindustry => self.envelope(command).into(),
             ins::FETCH if !interindustry => match self.toolkit.fetch(command.le) {
                 Ok(data) => Response { data, sw: Sw::OK },
                 Err(sw) => sw.into(),
@@ -520,6 +521,11 @@ impl Euicc {
             (0x80, number) => {
                 // ISO 7816-4 §11.1.2: P2 zero closes the channel on which the command comes.
                 let number = if number == 0 { command.channel } else { number };
+                // TS 102 221 §8.5.1.3: the application session of a channel ends with it.
+                let shared = self.channels.shares_application(number);
+                if let Some(mut view) = self.view(number).filter(|_| number != 0) {
+                    view.leave_application(shared);
+                }
                 let sw = self.channels.close(number);
                 if sw == Sw::OK {
                     self.events.push(CardEvent::ChannelClosed(number));
@@ -646,8 +652,22 @@ impl Euicc {
         }
     }
 
-    /// ENVELOPE (TS 102 223 §7): the multi-IMSI applet learns where the terminal is, and takes the IMSI that fits.
-    fn envelope(&mut self, data: &[u8]) {
+    /// ENVELOPE (TS 102 221 §11.2.2): a short message for the card, or where the terminal is.
+    fn envelope(&mut self, command: &Command<'_>) -> Sw {
+        if (command.p1, command.p2) != (0, 0) {
+            return Sw::WRONG_P1_P2;
+        }
+        // Without a profile there is no toolkit application.
+        if self.store.enabled().is_none() {
+            return Sw::CONDITIONS_NOT_SATISFIED;
+        }
+        let response = self.short_message(command.data);
+        self.take_location(command.data);
+        self.offer(command.channel, response, Sw::OK)
+    }
+
+    /// The multi-IMSI applet learns where the terminal is (TS 102 223 §7.5.4), and takes the IMSI that fits.
+    fn take_location(&mut self, data: &[u8]) {
         let Some(multi_imsi) = &self.config.multi_imsi else { return };
         let Some(profile) = self.store.enabled_mut() else { return };
         let files = &mut profile.package.files;
@@ -712,6 +732,7 @@ fn is_known(code: u8) -> bool {
             | ins::MANAGE_CHANNEL
             | ins::SELECT
             | ins::TERMINAL_CAPABILITY
+            | ins::ENVELOPE
             | ins::GET_DATA
             | ins::STORE_DATA
             | ins::STATUS

@@ -1,5 +1,5 @@
-//! ES6 (SGP.22 §5.4): what the operator of the enabled profile may change of its metadata, over SCP80 or SCP81. How the
-//! secured packet comes in is left out: a call takes the command that was in it.
+//! ES6 (SGP.22 §5.4): what the operator of the enabled profile may change of its metadata, over SCP80 or SCP81: by
+//! a secured short message (see `ota`), or by a call that takes the command that was in it.
 
 use rsp::tlv::{NamedBits, Reader, Tlv, TlvError};
 
@@ -70,7 +70,8 @@ impl Euicc {
         }
     }
 
-    fn change_metadata(&mut self, command: &[u8]) -> Result<(), Sw> {
+    /// The same as part of another command, which keeps it.
+    pub(crate) fn change_metadata(&mut self, command: &[u8]) -> Result<(), Sw> {
         let update = Update::parse(command).map_err(|_| Sw::WRONG_DATA)?;
         // The command is addressed to a security domain of the profile, which only an enabled one has.
         let iccid = self.store.enabled().map(|profile| profile.iccid()).ok_or(Sw::CONDITIONS_NOT_SATISFIED)?;

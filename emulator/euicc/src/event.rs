@@ -7,6 +7,8 @@ use rsp::es10::auth::AuthenticateErrorCode;
 use rsp::es10::crl::LoadCrlErrorCode;
 use rsp::es10::download::{BppCommandId, CancelSessionReason, DownloadErrorCode, ErrorReason};
 use rsp::es10::notification::NotificationEvent;
+use rsp::ids::to_hex;
+use rsp::ota::ResponseStatus;
 use rsp::{Aid, Iccid, TransactionId};
 
 /// Something that has happened inside the card.
@@ -121,6 +123,15 @@ pub enum CardEvent {
         /// What was wrong, in words.
         problem: String,
     },
+    /// A secured packet has come over the air for somebody on the card.
+    RemoteCommand {
+        /// Whom it was for: the toolkit application reference.
+        tar: [u8; 3],
+        /// What has come of it.
+        status: ResponseStatus,
+        /// The status word of the last of its commands.
+        last: Option<u16>,
+    },
     /// The memory of the card has failed; it answers nothing any more.
     StoreFailed(String),
     /// The multi-IMSI applet has taken another IMSI.
@@ -176,6 +187,10 @@ impl fmt::Display for CardEvent {
             }
             CardEvent::RevocationListRefused { code, problem } => {
                 write!(f, "revocation list refused: {code}: {problem}")
+            }
+            CardEvent::RemoteCommand { tar, status, last } => {
+                write!(f, "over the air for {}: {status}", to_hex(tar))?;
+                last.map_or(Ok(()), |last| write!(f, ", last status word {last:04X}"))
             }
             CardEvent::StoreFailed(problem) => write!(f, "memory failed: {problem}"),
         }

@@ -14,7 +14,7 @@
 //! - `apdu`, `channels`, `files`: the UICC underneath;
 //! - `uicc`: the files, PINs and authentication of the enabled profile;
 //! - `isdr`: the functions of ES10, one module per subject;
-//! - `es6`: what an operator changes of its enabled profile;
+//! - `es6`: what an operator changes of its enabled profile; `ota`: how that, and commands on files, come over the air;
 //! - `session`, `loader`, `package`: a download, from the challenge to the last profile element;
 //! - `store`, `nvram`, `profile`, `policy`, `revocation`: what is on the card, where it is kept, what may be done with
 //!   it, and whom the card does not trust any more;
@@ -44,6 +44,7 @@ pub mod fuzzing;
 mod isdr;
 mod loader;
 mod nvram;
+mod ota;
 mod package;
 mod policy;
 mod profile;

@@ -54,6 +54,8 @@ pub(crate) struct Toolkit {
     knows_refresh: bool,
     /// Whether the terminal tells where it is, when it is asked to.
     knows_location: bool,
+    /// Whether the terminal sends short messages for the card.
+    sends_short_messages: bool,
     /// Whether TERMINAL CAPABILITY has said that the terminal supports eUICC functions.
     pub(crate) supports_euicc: bool,
     proactive: Proactive,
@@ -66,6 +68,8 @@ impl Toolkit {
     /// TERMINAL PROFILE (TS 102 223 §5.2): bit 8 of byte 3 is REFRESH.
     pub(crate) fn terminal_profile(&mut self, profile: &[u8]) {
         self.knows_refresh = profile.get(2).is_some_and(|byte| byte & 0x80 != 0);
+        // Bit 2 of byte 4 is SEND SHORT MESSAGE.
+        self.sends_short_messages = profile.get(3).is_some_and(|byte| byte & 0x02 != 0);
         // Bit 1 of byte 5 is SET UP EVENT LIST, bit 5 the event of the location status.
         self.knows_location = profile.get(4).is_some_and(|byte| byte & 0x11 == 0x11);
     }
@@ -73,6 +77,11 @@ impl Toolkit {
     /// Whether the terminal tells where it is, when it is asked to.
     pub(crate) fn knows_location(&self) -> bool {
         self.knows_location
+    }
+
+    /// Whether the terminal sends short messages for the card.
+    pub(crate) fn sends_short_messages(&self) -> bool {
+        self.sends_short_messages
     }
 
     /// Whether a REFRESH can be sent.
@@ -138,7 +147,8 @@ impl Toolkit {
         // TS 102 223 §8.12: 0X performed, 1X aborted by the user, 2X a problem that may pass, 3X one that will not.
         let refreshed = match result >> 4 {
             0 => Refreshed::Done,
-            2 => Refreshed::Later,
+            // What is no REFRESH is not asked for again.
+            2 if command.get(5) == Some(&REFRESH) => Refreshed::Later,
             _ => Refreshed::Refused,
         };
         let command = command.clone();

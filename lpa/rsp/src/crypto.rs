@@ -419,9 +419,25 @@ fn crypt(cipher: Cipher, mode: Mode, key: &[u8], iv: Option<&[u8]>, data: &[u8])
     Ok(out)
 }
 
-/// AES-128-CMAC (NIST SP 800-38B) over the concatenated `parts`.
-pub fn aes_cmac(key: &[u8; 16], parts: &[&[u8]]) -> Result<[u8; 16], CryptoError> {
-    let key = PKey::cmac(&Cipher::aes_128_cbc(), key)?;
+/// A block cipher in a mode with an initial value, without padding.
+pub(crate) fn block_cipher(
+    cipher: Cipher,
+    mode: Mode,
+    key: &[u8],
+    iv: &[u8],
+    data: &[u8],
+) -> Result<Vec<u8>, CryptoError> {
+    crypt(cipher, mode, key, Some(iv), data)
+}
+
+/// AES-CMAC with a key of any of its three lengths.
+pub(crate) fn cmac(key: &[u8], parts: &[&[u8]]) -> Result<[u8; 16], CryptoError> {
+    let cipher = match key.len() {
+        16 => Cipher::aes_128_cbc(),
+        24 => Cipher::aes_192_cbc(),
+        _ => Cipher::aes_256_cbc(),
+    };
+    let key = PKey::cmac(&cipher, key)?;
     let mut signer = openssl::sign::Signer::new_without_digest(&key)?;
     for part in parts {
         signer.update(part)?;
@@ -429,6 +445,11 @@ pub fn aes_cmac(key: &[u8; 16], parts: &[&[u8]]) -> Result<[u8; 16], CryptoError
     let mut mac = [0; 16];
     signer.sign(&mut mac)?;
     Ok(mac)
+}
+
+/// AES-128-CMAC (NIST SP 800-38B) over the concatenated `parts`.
+pub fn aes_cmac(key: &[u8; 16], parts: &[&[u8]]) -> Result<[u8; 16], CryptoError> {
+    cmac(key, parts)
 }
 
 /// Compares secrets in a time that does not depend on where they differ.

@@ -19,6 +19,7 @@ pub mod crypto;
 pub mod ecies;
 pub mod es10;
 pub mod ids;
+pub mod ota;
 pub mod saip;
 pub mod secret;
 pub mod tlv;

@@ -82,6 +82,11 @@ const REQUIREMENTS: &[(&str, &str, &str)] = &[
         "3G and GSM context, Milenage, TUAK, the test algorithm, resynchronisation (TS 31.102 §7.1, TS 33.102, TS 35.208, TS 35.232, TS 34.108)",
     ),
     ("USIM - identity", "", "GET IDENTITY (TS 31.102 §7.5, TS 33.501 annex C)"),
+    (
+        "USIM - over the air",
+        "",
+        "secured packets in short messages: keys, checks, ciphering, counters, parts, responses; commands on files and for the operator's security domain (TS 31.115, TS 102 225, TS 102 226)",
+    ),
     ("USIM - what changes is kept", "", "per profile, over resets, and while it is disabled"),
     ("Cards as data - one TOML file, every built-in card", "", "a card is described by a file"),
     ("Cards as data - everything a card tells of itself", "", "versions, capabilities, memory, keys, numbers"),
@@ -211,8 +216,8 @@ const LEFT_OUT: &[(&str, &str)] = &[
         "the card does not set serviceSpecificDataSupport; the element is passed over",
     ),
     (
-        "the secured packet of ES6 (SCP80, SCP81)",
-        "UpdateMetadata is a call; there is no over-the-air server to seal the packet",
+        "SCP81, CAT_TP and BIP under remote management",
+        "secured packets come in short messages (SCP80); digital signatures in them are answered by status 06",
     ),
     (
         "GBA, MBMS and VGCS contexts of AUTHENTICATE, CAVE",
@@ -223,8 +228,12 @@ const LEFT_OUT: &[(&str, &str)] = &[
         "no profile package of the field has one; answered by 6A86",
     ),
     (
-        "applets, security domains, remote file management and OTA",
-        "kept as records and shown by `esimlab profile show`; there is no runtime behind them",
+        "applets, and what a security domain manages",
+        "kept as records and shown by `esimlab profile show`; there is no runtime behind them. The domain's keys open secured packets, and ES6 goes through it; GET STATUS, LOAD, DELETE and PUT KEY are answered by 6D00",
+    ),
+    (
+        "access domains of remote file management but 00",
+        "taken as FF, no access beyond what is always allowed: no profile package of the field has another",
     ),
     (
         "sqnAgeLimit and the bits of sqnOptions but 02",
@@ -275,6 +284,14 @@ const CHOICES: &[(&str, &str)] = &[
     (
         "A revocation list in parts",
         "parts count from 1; what a part names is revoked at once, and what the list before names stays so until the new one is whole. Lists with different issuing distribution points stand beside each other. The dates of a list are not looked at: an old one is better than none",
+    ),
+    (
+        "A secured packet whose security is wrong (status 01, 05, 06, 09)",
+        "the response is neither checked nor ciphered: there is nothing right to do it with",
+    ),
+    (
+        "A response packet that is longer than a short message",
+        "has the number of commands and the last status word, and no data",
     ),
     ("The notification list is full (256)", "the oldest one goes"),
     (

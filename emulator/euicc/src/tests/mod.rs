@@ -8,6 +8,7 @@ mod durable;
 pub(crate) mod lab;
 mod manage;
 mod model;
+mod ota;
 mod refresh;
 mod robust;
 mod uicc;

@@ -74,19 +74,29 @@ fn holds(condition: &Tlv<'_>, verified: &impl Fn(u8) -> bool, depth: u8) -> bool
 }
 
 impl Files {
+    /// Whether there is anybody who may carry out an operation on a file: no rule says never.
+    pub(super) fn somebody_may(&self, file: FileRef, operation: Operation) -> bool {
+        self.rules(file).is_some_and(|rules| allows(rules, operation, &|_| true))
+    }
+
     /// Whether an operation on a file is allowed with what is verified now.
     pub(super) fn may(&self, file: FileRef, operation: Operation, verified: &impl Fn(usize) -> bool) -> bool {
-        let image = self.image();
-        let (arr, record) = image.file(file).access;
-        let parent = image.file(file).parent;
-        // TS 102 221 §9.2.7: the EF.ARR of the directory, or of one around it.
-        let rules = image.ancestry(parent).find_map(|directory| image.child(directory, arr));
-        let Some(rules) = rules else { return false };
-        let Some(rules) = self.record(rules, usize::from(record)) else { return false };
+        let (image, parent) = (self.image(), self.image().file(file).parent);
+        let Some(rules) = self.rules(file) else { return false };
         allows(rules, operation, &|key| {
             // TS 102 221 §9.5.1: what a disabled PIN protects is open.
             image.pin(parent, key).is_some_and(|pin| !self.pin(pin).enabled || verified(pin))
         })
+    }
+
+    /// The record of an EF.ARR that a file names.
+    fn rules(&self, file: FileRef) -> Option<&[u8]> {
+        let image = self.image();
+        let (arr, record) = image.file(file).access;
+        // TS 102 221 §9.2.7: the EF.ARR of the directory, or of one around it.
+        let mut around = image.ancestry(image.file(file).parent);
+        let rules = around.find_map(|directory| image.child(directory, arr))?;
+        self.record(rules, usize::from(record))
     }
 }
 

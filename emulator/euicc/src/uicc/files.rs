@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rsp::crypto::equal_in_constant_time;
-use rsp::tlv::{Tlv, TlvError, Writer};
+use rsp::tlv::{Tlv, TlvError, Writer, header};
 use zeroize::Zeroizing;
 
 use super::image::{DEACTIVATED, File, FileRef, Image, Pin, Tries};
@@ -58,6 +58,8 @@ pub(crate) struct Files {
     pins: Vec<PinState>,
     puks: Vec<u8>,
     sequence_numbers: Vec<SequenceNumbers>,
+    /// The counters of secured packets that have been used, by domain and version of the keys.
+    counters: BTreeMap<(u8, u8), u64>,
 }
 
 impl std::fmt::Debug for Files {
@@ -77,6 +79,7 @@ impl Files {
             image: Arc::new(image),
             contents: BTreeMap::new(),
             life_cycles: BTreeMap::new(),
+            counters: BTreeMap::new(),
         }
     }
 
@@ -211,25 +214,51 @@ impl Files {
             .collect()
     }
 
+    /// The counter of the secured packets for a key set.
+    pub(crate) fn counter(&self, domain: usize, version: u8) -> u64 {
+        let kept = u8::try_from(domain).ok().and_then(|domain| self.counters.get(&(domain, version)));
+        kept.copied().unwrap_or_else(|| self.image.initial_counter(domain, version))
+    }
+
+    pub(crate) fn set_counter(&mut self, domain: usize, version: u8, counter: u64) {
+        if let Ok(domain) = u8::try_from(domain) {
+            self.counters.insert((domain, version), counter);
+        }
+    }
+
     /// What has changed since the installation, in a form of its own that [`Files::restore`] reads. It holds PINs
     /// and may hold keys.
     pub(crate) fn overlay(&self) -> Zeroizing<Vec<u8>> {
-        let mut w = Writer::new().integer(0x80, OVERLAY_VERSION).put(0x81, &self.counts());
+        // One buffer of the whole length from the beginning: one that grows leaves copies of PINs behind.
+        const FIELD: usize = 32;
+        let fields = 3 + self.contents.len() + self.life_cycles.len() + self.pins.len() + self.counters.len();
+        let contents: usize = self.contents.values().map(|content| content.len()).sum();
+        let numbers = self.sequence_numbers.len() * (FIELD + 256);
+        let length = fields * FIELD + contents + numbers + self.puks.len();
+        let mut out = Zeroizing::new(Vec::with_capacity(length));
+        let number = |file: &FileRef| Writer::new().integer(0x80, u32::from(file.0)).into_vec();
+        out.extend_from_slice(&Writer::new().integer(0x80, OVERLAY_VERSION).put(0x81, &self.counts()).into_vec());
         for (file, content) in &self.contents {
-            w = w.nested(0xA2, |w| w.integer(0x80, u32::from(file.0)).put(0x81, content));
+            let (number, header) = (number(file), header(0x81, content.len()));
+            put(&mut out, 0xA2, &[&number, &header, content]);
         }
         for (file, life_cycle) in &self.life_cycles {
-            w = w.nested(0xA3, |w| w.integer(0x80, u32::from(file.0)).put(0x81, &[*life_cycle]));
+            put(&mut out, 0xA3, &[&number(file), &[0x81, 1, *life_cycle]]);
         }
         for pin in &self.pins {
-            w = w.nested(0xA4, |w| w.put(0x80, &pin.value[..]).boolean(0x81, pin.enabled).put(0x82, &[pin.left]));
+            let enabled = if pin.enabled { 0xFF } else { 0x00 };
+            put(&mut out, 0xA4, &[&[0x80, 8], &pin.value[..], &[0x81, 1, enabled, 0x82, 1, pin.left]]);
         }
-        w = w.put(0x85, &self.puks);
+        put(&mut out, 0x85, &[&self.puks]);
         for numbers in &self.sequence_numbers {
             let numbers: Vec<u8> = numbers.iter().flat_map(|number| number.to_be_bytes()).collect();
-            w = w.put(0x86, &numbers);
+            put(&mut out, 0x86, &[&numbers]);
         }
-        Zeroizing::new(w.into_vec())
+        for ((domain, version), counter) in &self.counters {
+            put(&mut out, 0x87, &[&[*domain, *version], &counter.to_be_bytes()]);
+        }
+        debug_assert!(out.len() <= length);
+        out
     }
 
     /// Puts the changes back that [`Files::overlay`] has given. After an error nothing is changed.
@@ -237,6 +266,7 @@ impl Files {
         let mut restored = self.clone();
         restored.contents.clear();
         restored.life_cycles.clear();
+        restored.counters.clear();
         let mut fields = rsp::tlv::Reader::new(overlay);
         let version = fields.require(0x80)?.as_u32()?;
         if version != OVERLAY_VERSION {
@@ -276,6 +306,10 @@ impl Files {
                         *number = bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte));
                     }
                 }
+                0x87 => {
+                    let [domain, version, counter @ ..] = field.as_array::<10>()?;
+                    restored.counters.insert((domain, version), u64::from_be_bytes(counter));
+                }
                 _ => return Err(OverlayError::OtherPackage),
             }
         }
@@ -292,6 +326,12 @@ impl Files {
         let file = u16::try_from(number).ok().filter(|number| usize::from(*number) < self.image.files.len());
         Ok((FileRef(file.ok_or(OverlayError::OtherPackage)?), parts.require(0x81)?.value()))
     }
+}
+
+/// Writes an element of these parts behind what is there.
+fn put(out: &mut Vec<u8>, tag: u32, parts: &[&[u8]]) {
+    out.extend_from_slice(&header(tag, parts.iter().map(|part| part.len()).sum()));
+    parts.iter().for_each(|part| out.extend_from_slice(part));
 }
 
 fn check(left: &mut u8, most: u8, is_right: impl FnOnce() -> bool) -> Check {

@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 use super::secret::Secret;
 use rsp::aka::Aka;
+use rsp::ota::{Key, KeySet};
 
 /// A file, by its place in the image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -139,6 +140,54 @@ pub(crate) enum Record {
     Cdma,
 }
 
+/// A security domain, as far as secured packets are for it or are opened with its keys.
+pub(crate) struct Domain {
+    pub(crate) aid: Vec<u8>,
+    pub(crate) tars: Vec<[u8; 3]>,
+    pub(crate) minimum_security: u8,
+    pub(crate) keys: Vec<DomainKey>,
+}
+
+/// A key of a security domain.
+pub(crate) struct DomainKey {
+    pub(crate) version: u8,
+    /// In a key set for secured packets 1 is KIc, 2 KID and 3 the key for keys (TS 102 226 §8.2.1.5).
+    pub(crate) identifier: u8,
+    pub(crate) key: Key,
+    /// The counter at first.
+    pub(crate) counter: u64,
+}
+
+/// Remote management of files.
+pub(crate) struct RemoteFiles {
+    pub(crate) tars: Vec<[u8; 3]>,
+    pub(crate) minimum_security: u8,
+    /// The domain whose keys secure it; that of the operator when none is named.
+    pub(crate) domain: Option<Vec<u8>>,
+    /// The application whose files it is about; without one the files of the UICC.
+    pub(crate) application: Option<Vec<u8>>,
+    /// Whether it has access to everything that somebody may have access to (TS 102 226 §8.2.1.3.2.4, access domain 00).
+    pub(crate) has_access: bool,
+}
+
+/// Whom a secured packet is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RemoteTarget {
+    Domain { minimum_security: u8 },
+    Files { application: Option<FileRef>, has_access: bool, minimum_security: u8 },
+}
+
+impl RemoteTarget {
+    /// The security that it wants at least, coded as the first byte of the security parameters.
+    pub(crate) fn minimum_security(self) -> u8 {
+        match self {
+            RemoteTarget::Domain { minimum_security } | RemoteTarget::Files { minimum_security, .. } => {
+                minimum_security
+            }
+        }
+    }
+}
+
 /// Everything that a package has made.
 #[derive(Default)]
 pub(crate) struct Image {
@@ -151,6 +200,8 @@ pub(crate) struct Image {
     /// Applications whose authentication is another's, by its place.
     pub(super) shared_authentications: Vec<(FileRef, usize)>,
     pub(super) records: Vec<Record>,
+    pub(super) domains: Vec<Domain>,
+    pub(super) remote_files: Vec<RemoteFiles>,
 }
 
 impl std::fmt::Debug for Image {
@@ -259,6 +310,44 @@ impl Image {
             let file = self.child(usim?, id)?;
             Some(&self.file(self.resolve(file)).content[..])
         })
+    }
+
+    /// Whom a toolkit application reference names, and the domain whose keys secure what is sent to it.
+    pub(crate) fn remote_target(&self, tar: [u8; 3]) -> Option<(RemoteTarget, usize)> {
+        for (index, domain) in self.domains.iter().enumerate() {
+            if domain.tars.contains(&tar) {
+                return Some((RemoteTarget::Domain { minimum_security: domain.minimum_security }, index));
+            }
+        }
+        let files = self.remote_files.iter().find(|files| files.tars.contains(&tar))?;
+        let application = match &files.application {
+            None => None,
+            Some(aid) => Some(self.applications().find(|(_, of, _)| of.as_bytes() == aid)?.0),
+        };
+        let domain = files.domain.as_ref().and_then(|aid| self.domains.iter().position(|domain| domain.aid == *aid));
+        let RemoteFiles { has_access, minimum_security, .. } = *files;
+        Some((RemoteTarget::Files { application, has_access, minimum_security }, domain.unwrap_or(0)))
+    }
+
+    /// The keys of a domain in these versions, for ciphering and for checksums. A version that is not asked for is that
+    /// of the other, and 0 the first there is.
+    pub(crate) fn domain_keys(&self, domain: usize, kic: Option<u8>, kid: Option<u8>) -> Option<KeySet> {
+        const KIC: u8 = 1;
+        const KID: u8 = 2;
+        let keys = &self.domains.get(domain)?.keys;
+        let find = |version: u8, identifier: u8| {
+            let is_it = |key: &&DomainKey| key.identifier == identifier && (version == 0 || key.version == version);
+            // TS 102 225 §5.1.2: versions 01 to 0F are for secured packets.
+            keys.iter().filter(|key| (0x01..=0x0F).contains(&key.version)).find(is_it).map(|key| key.key.clone())
+        };
+        let (kic, kid) = (kic.or(kid)?, kid.or(kic)?);
+        Some(KeySet { kic: find(kic, KIC)?, kid: find(kid, KID)? })
+    }
+
+    /// The counter of a key set as the package has made it.
+    pub(crate) fn initial_counter(&self, domain: usize, version: u8) -> u64 {
+        let keys = self.domains.get(domain).map_or(&[][..], |domain| &domain.keys);
+        keys.iter().filter(|key| key.version == version).map(|key| key.counter).max().unwrap_or(0)
     }
 
     /// The memory that the files take.

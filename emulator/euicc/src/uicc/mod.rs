@@ -24,7 +24,7 @@ mod template;
 
 pub(crate) use commands::{Answer, View, ins, is_interindustry, without_profile};
 pub(crate) use files::{Files, OverlayError};
-pub(crate) use image::FileRef;
+pub(crate) use image::{FileRef, RemoteTarget};
 pub(crate) use install::{Installer, Status};
 pub use report::{ElementReport, Outcome, PackageReport};
 pub(crate) use secret::wipe_stack;

@@ -27,6 +27,11 @@ impl Default for Selection {
 }
 
 impl Selection {
+    /// Nothing but this application.
+    pub(crate) fn of_application(application: FileRef) -> Self {
+        Selection { application: Some(application), directory: application, ..Selection::default() }
+    }
+
     /// What a channel that is opened from this one begins with: the same selection, and nothing that is on its way.
     pub(crate) fn inherited(&self) -> Self {
         Selection { transfer: Transfer::None, ..self.clone() }

@@ -7,7 +7,10 @@ use crate::uicc::image::{ACTIVATED, DEACTIVATED, FileRef, Structure, special};
 
 impl View<'_> {
     pub(super) fn check(&self, file: FileRef, operation: Operation) -> Result<(), Sw> {
-        let allowed = self.files.may(file, operation, &|pin| self.verified.has(pin));
+        let allowed = match self.has_access {
+            true => self.files.somebody_may(file, operation),
+            false => self.files.may(file, operation, &|pin| self.verified.has(pin)),
+        };
         if !allowed {
             return Err(Sw::SECURITY_STATUS_NOT_SATISFIED);
         }
@@ -142,7 +145,8 @@ impl View<'_> {
     pub(super) fn search_record(&mut self, command: &Command<'_>) -> Done {
         let (file, length) = self.record_file(command, Operation::Read)?;
         let count = self.files.record_count(file);
-        let start = usize::from(command.p1);
+        // TS 102 221 §11.1.7.3: record 00 is the current one; where there is none, the search takes in all.
+        let start = if command.p1 == 0 { self.selection.record } else { usize::from(command.p1) };
         let (forward, from, pattern, begin) = match (command.p2 & 0x07, command.data) {
             (0x04, [_, ..]) => (true, start.max(1), command.data, Begin::At(0)),
             (0x05, [_, ..]) => (false, if start == 0 { count } else { start }, command.data, Begin::At(0)),

@@ -90,6 +90,8 @@ pub(crate) struct View<'a> {
     verified: &'a mut Verified,
     random: &'a mut dyn Random,
     free_memory: u32,
+    /// Whether every condition but "never" is met.
+    has_access: bool,
 }
 
 type Done = Result<Answer, Sw>;
@@ -105,7 +107,13 @@ impl<'a> View<'a> {
         if files.image().is_empty() {
             return None;
         }
-        Some(View { files, selection, verified, random, free_memory })
+        Some(View { files, selection, verified, random, free_memory, has_access: false })
+    }
+
+    /// The same with access to everything that somebody may have access to, as remote file management has it.
+    pub(crate) fn with_access_to_all(mut self) -> Self {
+        self.has_access = true;
+        self
     }
 
     /// Carries out one of the commands of [`ins`].

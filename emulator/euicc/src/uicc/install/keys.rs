@@ -5,9 +5,10 @@ use rsp::tlv::Tlv;
 
 use super::files::MOST_FILES;
 use super::{Installer, Status};
-use crate::uicc::image::{Authentication, Pin, Puk, Record, Tries};
+use crate::uicc::image::{Authentication, Domain, DomainKey, Pin, Puk, Record, RemoteFiles, Tries};
 use crate::uicc::secret::Secret;
 use rsp::aka::Aka;
+use rsp::ota::{Key, KeyKind};
 
 impl Installer {
     pub(super) fn pin_codes(&mut self, element: &Tlv<'_>) -> Result<(), Status> {
@@ -97,22 +98,34 @@ impl Installer {
         Ok(())
     }
 
-    // What is kept and does nothing.
-
     pub(super) fn security_domain(&mut self, element: &Tlv<'_>) -> Result<(), Status> {
         let mut fields = element.reader();
         fields.require(0xA0)?;
-        let aid = instance_aid(&fields.require(0xA1)?)?;
-        let mut keys = Vec::new();
+        let instance = fields.require(0xA1)?;
+        let aid = instance_aid(&instance)?;
+        let (minimum_security, tars) = match instance.reader().optional(0xEA)? {
+            Some(parameters) => match parameters.reader().optional(0x80)? {
+                Some(toolkit) => toolkit_parameters(toolkit.value()).ok_or(Status::BAD_VALUES)?,
+                None => (0, Vec::new()),
+            },
+            None => (0, Vec::new()),
+        };
+        let (mut names, mut keys) = (Vec::new(), Vec::new());
         if let Some(list) = fields.optional(0xA2)? {
             for key in list.reader() {
                 let mut parts = key?.reader();
                 let [identifier] = parts.require(0x82)?.as_array()?;
                 let [version] = parts.require(0x83)?.as_array()?;
-                keys.push((version, identifier));
+                names.push((version, identifier));
+                let counter = parts.optional(0x85)?.map_or(Ok(0), |counter| key_counter(counter.value()))?;
+                // Keys of other kinds open no secured packet: they are names only.
+                let component = parts.optional(0x30)?.and_then(|list| list.reader().next()).transpose()?;
+                let key = component.map(|component| key_component(&component)).transpose()?.flatten();
+                keys.extend(key.map(|key| DomainKey { version, identifier, key, counter }));
             }
         }
-        self.image.records.push(Record::SecurityDomain { aid, keys });
+        self.image.domains.push(Domain { aid: aid.clone(), tars, minimum_security, keys });
+        self.image.records.push(Record::SecurityDomain { aid, keys: names });
         Ok(())
     }
 
@@ -120,6 +133,9 @@ impl Installer {
         let mut fields = element.reader();
         fields.require(0xA0)?;
         let aid = aid_of(&fields.require(0x4F)?)?;
+        // The AID of the domain comes before the list of references, when it is there.
+        let domain =
+            fields.clone().next_tlv()?.filter(|next| next.tag().0 == 0x4F).map(|next| aid_of(&next)).transpose()?;
         let mut tars = Vec::new();
         if let Some(list) = fields.optional(0xA0)? {
             for tar in list.reader() {
@@ -127,14 +143,31 @@ impl Installer {
             }
         }
         let [minimum_security] = fields.require(0x81)?.as_array()?;
+        // TS 102 226 §8.2.1.3.2.4: access domain 00 has access to all; of the others none is known here.
+        const ALL: &[u8] = &[0x00];
+        let mut has_access = fields.clone().optional(0x04)?.is_some_and(|domain| domain.value() == ALL);
         let application = match fields.optional(0x30)? {
-            Some(access) => Some(aid_of(&access.reader().require(0x80)?)?),
+            Some(access) => {
+                let mut parts = access.reader();
+                let application = aid_of(&parts.require(0x80)?)?;
+                has_access = parts.optional(0x81)?.is_some_and(|domain| domain.value() == ALL);
+                Some(application)
+            }
             None => None,
         };
+        let (of, named) = (tars.clone(), application.clone());
+        self.image.remote_files.push(RemoteFiles {
+            tars: of,
+            minimum_security,
+            domain,
+            application: named,
+            has_access,
+        });
         self.image.records.push(Record::RemoteFileManagement { aid, tars, minimum_security, application });
         Ok(())
     }
 
+    /// Kept, and nothing more.
     pub(super) fn application(&mut self, element: &Tlv<'_>) -> Result<(), Status> {
         let mut fields = element.reader();
         fields.require(0xA0)?;
@@ -153,6 +186,40 @@ impl Installer {
         self.image.records.push(Record::Application { package, code, instances });
         Ok(())
     }
+}
+
+/// Minimum security and toolkit application references in the parameters of a toolkit application (TS 102 226
+/// §8.2.1.3.2.2): priority, timers, text length, menu entries of two bytes each, channels; then both, each behind its
+/// length.
+fn toolkit_parameters(bytes: &[u8]) -> Option<(u8, Vec<[u8; 3]>)> {
+    let (entries, rest) = bytes.get(3..)?.split_first()?;
+    let rest = rest.get(2 * usize::from(*entries) + 1..)?;
+    let (length, rest) = rest.split_first()?;
+    let (security, rest) = rest.split_at_checked(usize::from(*length))?;
+    // The first byte tells how the second is coded: 01 as the first of the security parameters.
+    let minimum = if let [0x01, minimum, ..] = security { *minimum } else { 0 };
+    let (length, rest) = rest.split_first()?;
+    let (tars, _) = rest.split_at_checked(usize::from(*length))?;
+    Some((minimum, tars.as_chunks::<3>().0.to_vec()))
+}
+
+/// SAIP annex D, `keyCounterValue`.
+fn key_counter(bytes: &[u8]) -> Result<u64, Status> {
+    if bytes.len() > 5 {
+        return Err(Status::BAD_VALUES);
+    }
+    Ok(bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte)))
+}
+
+/// A component of a key (GlobalPlatform Card Specification 2.3.1 §11.1.8); `None` for a kind that opens no packet.
+fn key_component(component: &Tlv<'_>) -> Result<Option<Key>, Status> {
+    let mut parts = component.reader();
+    let kind = match parts.require(0x80)?.value() {
+        [0x80] => KeyKind::Des,
+        [0x88] => KeyKind::Aes,
+        _ => return Ok(None),
+    };
+    Ok(Key::new(kind, parts.require(0x86)?.value()))
 }
 
 fn key_reference(tlv: &Tlv<'_>) -> Result<u8, Status> {

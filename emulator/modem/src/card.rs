@@ -79,11 +79,21 @@ pub(crate) struct Uicc {
     /// The length of the proactive command that waits (TS 102 221 §7.4.2: status 91xx).
     proactive: Option<u8>,
     exchanges: u64,
+    /// What the card says belongs to AUTHENTICATE, and holds keys.
+    secret: bool,
 }
 
 impl Uicc {
     pub(crate) fn new(card: Option<Box<dyn Card>>) -> Self {
-        Uicc { card, powered: false, unselected: false, sessions: Vec::new(), proactive: None, exchanges: 0 }
+        Uicc {
+            card,
+            powered: false,
+            unselected: false,
+            sessions: Vec::new(),
+            proactive: None,
+            exchanges: 0,
+            secret: false,
+        }
     }
 
     /// True when there is a card.
@@ -150,7 +160,12 @@ impl Uicc {
         if let [.., 0x91, length] = response[..] {
             self.proactive = Some(length);
         }
-        tap.event(ModemEvent::Apdu { command: apdu, response: &response });
+        // GET RESPONSE fetches what the command before has made.
+        self.secret = apdu.get(1).is_some_and(|ins| *ins == AUTHENTICATE || (*ins == GET_RESPONSE && self.secret));
+        match self.secret.then(|| without_keys(&response)) {
+            Some(masked) => tap.event(ModemEvent::Apdu { command: apdu, response: &masked }),
+            None => tap.event(ModemEvent::Apdu { command: apdu, response: &response }),
+        }
         if response.len() < 2 { Err(CardError::Silent) } else { Ok(response) }
     }
 
@@ -275,6 +290,24 @@ impl Uicc {
         self.sessions.retain(|session| session.id != id);
         self.close_channel(channel, tap)
     }
+}
+
+const AUTHENTICATE: u8 = 0x88;
+const GET_RESPONSE: u8 = 0xC0;
+
+/// What may be seen of an answer to AUTHENTICATE: RES, or AUTS, and the status word. The keys that follow RES are zeros
+/// (TS 31.102 §7.1.2.1); so is everything when the answer has another form.
+fn without_keys(response: &[u8]) -> Vec<u8> {
+    let Some((data, _)) = split_status(response) else { return response.to_vec() };
+    let shown = match data {
+        [0xDC, ..] => data.len(),
+        [0xDB, length, ..] | [length @ 4, ..] => usize::from(*length) + if data[0] == 0xDB { 2 } else { 1 },
+        _ => 0,
+    };
+    let mut masked = response.to_vec();
+    let keys = shown.min(data.len())..data.len();
+    masked.get_mut(keys).unwrap_or_default().fill(0);
+    masked
 }
 
 /// Data and status word of a response.

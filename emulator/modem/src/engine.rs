@@ -24,7 +24,7 @@ use crate::files::FileStore;
 use crate::ip_error::IpError;
 use crate::line::{Input, Line};
 use crate::model::{Model, UrcPort};
-use crate::network::{Change, ConsoleError, Network, NetworkSpec, NetworkView};
+use crate::network::{Change, ConsoleError, Network, NetworkView, Operators};
 use crate::nvm::{Nvm, NvmStore};
 use crate::output::{Output, WriteKind};
 use crate::parse::Parser;
@@ -64,10 +64,10 @@ impl Modem {
     pub fn in_network(
         model: Model,
         card: Option<Box<dyn Card>>,
-        network: NetworkSpec,
+        network: impl Into<Operators>,
         observer: Option<Box<dyn Observer>>,
     ) -> Self {
-        Modem::set_up(model, card, network, Tap(observer), None)
+        Modem::set_up(model, card, network.into(), Tap(observer), None)
     }
 
     /// The same with a non-volatile memory that outlives it: what is in it already, and who is told of every change. Power
@@ -75,22 +75,22 @@ impl Modem {
     pub fn with_nvm(
         model: Model,
         card: Option<Box<dyn Card>>,
-        network: NetworkSpec,
+        network: impl Into<Operators>,
         observer: Option<Box<dyn Observer>>,
         (store, nvm): (Box<dyn NvmStore>, Option<Nvm>),
         now: Duration,
     ) -> Self {
-        Modem::set_up(model, card, network, Tap(observer), Some((store, nvm, now)))
+        Modem::set_up(model, card, network.into(), Tap(observer), Some((store, nvm, now)))
     }
 
     fn switched_on(model: Model, card: Option<Box<dyn Card>>, tap: Tap) -> Self {
-        Modem::set_up(model, card, NetworkSpec::default(), tap, None)
+        Modem::set_up(model, card, Operators::default(), tap, None)
     }
 
     fn set_up(
         model: Model,
         card: Option<Box<dyn Card>>,
-        network: NetworkSpec,
+        network: Operators,
         tap: Tap,
         memory: Option<(Box<dyn NvmStore>, Option<Nvm>, Duration)>,
     ) -> Self {

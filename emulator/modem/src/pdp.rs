@@ -255,21 +255,23 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::network::memory::NoCard;
     use crate::network::{NetworkSpec, Subscriber, Technology, Wanted};
     use crate::sim::Home;
 
     #[test]
     fn contexts_come_and_go() {
-        let mut network = Network::new(NetworkSpec::default(), 7);
+        let mut network = Network::new(NetworkSpec::default().into(), 7);
         let mut contexts = PdpContexts::new();
         assert_eq!(contexts.activate(1, &mut network), Err(ActivationError::Refused(SmCause(38))));
         let subscriber = Subscriber {
             imsi: "001010123456789".to_owned(),
             iccid: None,
             home: Home { plmn: "00101".to_owned(), name: "Test".to_owned() },
+            imei: "490154203237518".to_owned(),
         };
         let wanted = Wanted { technologies: vec![Technology::Lte], roaming: true, persistent: true };
-        let _ = network.update(Some(subscriber), wanted, Duration::ZERO);
+        let _ = network.update(Some(subscriber), wanted, Duration::ZERO, &mut NoCard);
         assert_eq!(contexts.activate(2, &mut network), Err(ActivationError::Undefined));
         contexts.define(2, PdpType::Ip, "iot".to_owned());
         assert_eq!(contexts.activate(2, &mut network), Ok(()));

@@ -10,7 +10,7 @@ use crate::network::power::Reachable;
 use crate::network::{Change, ConsoleError, Domain, EventKind, Technology, Wanted};
 use crate::pdp::PdpType;
 use crate::radio::RadioSetting;
-use crate::sim::SimState;
+use crate::sim::{Files, SimState};
 use crate::sms::pdu::Message;
 use crate::socket::SocketRequest;
 use crate::state::State;
@@ -42,9 +42,14 @@ impl State {
             return;
         }
         let ready = self.functionality == 1 && self.sim.state == SimState::Ready;
-        let subscriber = self.sim.subscriber().filter(|_| ready);
+        let subscriber = self.sim.subscriber(self.model.identity.imei.as_str()).filter(|_| ready);
         let wanted = self.wanted();
-        let urcs = self.network.update(subscriber, wanted, self.now);
+        let refused = self.network.refused();
+        let mut card = Files { uicc: &mut self.uicc, tap: &mut self.tap, usim: self.sim.usim.as_deref() };
+        let urcs = self.network.update(subscriber, wanted, self.now, &mut card);
+        if let Some(cause) = self.network.refused().filter(|cause| refused != Some(*cause)) {
+            self.options.last_cause = cause.text();
+        }
         self.urcs.extend(urcs);
         self.follow_contexts();
         self.follow_network();

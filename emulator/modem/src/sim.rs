@@ -5,11 +5,14 @@
 
 use rsp::Iccid;
 use rsp::tlv::Tlv;
+use zeroize::Zeroizing;
 
 use crate::card::{Answer, CardError, Uicc};
 use crate::event::Tap;
 use crate::model::{CardHandling, StartupStep};
 use crate::network::Subscriber;
+use crate::network::authentication::CardAnswer;
+use crate::network::memory::{CardFile, CardSide};
 
 /// The part of the AID that all USIMs share (ETSI TS 101 220 annex E).
 const USIM: [u8; 7] = [0xA0, 0x00, 0x00, 0x00, 0x87, 0x10, 0x02];
@@ -140,8 +143,9 @@ impl Sim {
     }
 
     /// Who the modem is in a network.
-    pub(crate) fn subscriber(&self) -> Option<Subscriber> {
-        Some(Subscriber { imsi: self.imsi.clone()?, iccid: self.iccid.clone(), home: self.home_network()? })
+    pub(crate) fn subscriber(&self, imei: &str) -> Option<Subscriber> {
+        let (imsi, home) = (self.imsi.clone()?, self.home_network()?);
+        Some(Subscriber { imsi, iccid: self.iccid.clone(), home, imei: imei.to_owned() })
     }
 }
 
@@ -312,6 +316,38 @@ impl Fcp {
             }
         }
         fcp
+    }
+}
+
+/// The card as the procedures of the network need it: whatever they do, they do on a channel of the modem's own.
+impl CardSide for Files<'_> {
+    /// TS 31.102 §7.1.2, the 3G security context.
+    fn authenticate(&mut self, rand: &[u8; 16], autn: &[u8; 16]) -> CardAnswer {
+        let apdu = [&[0x00, 0x88, 0x00, 0x81, 0x22, 0x10][..], rand, &[0x10], autn].concat();
+        let answer = self.with(&[ADF], |uicc, channel, _, tap| uicc.exchange(channel, &apdu, tap));
+        let Ok(Answer { data, status }) = answer else { return CardAnswer::Nothing };
+        let data = Zeroizing::new(data);
+        match (status, &data[..]) {
+            // TS 31.102 §7.3.1: the MAC is wrong.
+            (0x9862, _) => CardAnswer::MacFailure,
+            (0x9000..=0x91FF, [0xDB, length, rest @ ..]) if usize::from(*length) <= rest.len() => {
+                CardAnswer::Response(Zeroizing::new(rest.iter().take(usize::from(*length)).copied().collect()))
+            }
+            (0x9000..=0x91FF, [0xDC, 14, rest @ ..]) => match rest.first_chunk() {
+                Some(auts) => CardAnswer::SynchronisationFailure(*auts),
+                None => CardAnswer::Nothing,
+            },
+            _ => CardAnswer::Nothing,
+        }
+    }
+
+    fn read(&mut self, file: CardFile) -> Option<Vec<u8>> {
+        Files::read(self, file.path()).ok()
+    }
+
+    fn write(&mut self, file: CardFile, content: &[u8]) {
+        // A card that does not keep it loses nothing that the modem needs.
+        let _ = Files::write(self, file.path(), 0, content);
     }
 }
 

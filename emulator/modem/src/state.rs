@@ -314,6 +314,8 @@ impl State {
                 (_, ProfileSwitch::Reconnect) => self.restart = true,
                 (Refresh::Reset, ProfileSwitch::Refresh) => {
                     was_reset = true;
+                    // TS 102 223 §6.4.7: the terminal leaves the network before it resets the card.
+                    self.stop_card();
                     self.start_card();
                 }
                 (Refresh::Files, ProfileSwitch::Refresh) => self.read_card(),

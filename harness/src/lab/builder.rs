@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use euicc::CardConfig;
 use euicc::spec::CardSpec;
-use modem::network::NetworkSpec;
+use modem::network::{NetworkSpec, Operators};
 use modem::{HostNetwork, Model, Modem, RunningModem};
 use pki::{Pki, PkiSpec};
 use rsp::Eid;
@@ -16,10 +16,11 @@ use rsp::crypto::{Curve, Random, SeededRandom, SystemRandom};
 use smdp::manage::Watch;
 use smdp::{OrderSpec, Profile, Server, Smdp, SmdpConfig};
 
-use super::card::{CardParts, Reopening, Slot, make_card};
+use super::card::{CardParts, MadeCard, Reopening, Slot, make_card};
 use super::identities::{
     echo_identity, flawed_identities, host_names, identity, is_from_seed, own_host, server_identity,
 };
+use super::keys::ProfileKeys;
 use super::terminals::{link_all, unplug};
 use super::watch::{ModemWatch, ServerWatch};
 use super::{Clock, DEFAULT_EID, DEFAULT_MODEL, Lab, LabError, UNRESOLVABLE_HOST, io, system_time};
@@ -388,7 +389,7 @@ impl LabBuilder {
             flawed: flawed_identities(&pki, self.curve, names, random, today),
             ..smdp::front::Options::default()
         };
-        let front = Server::start(listener, smdp, &tls.0, options)?;
+        let front = Server::start(listener, smdp.clone(), &tls.0, options)?;
 
         let cut = self
             .card_faults
@@ -403,7 +404,7 @@ impl LabBuilder {
             self.card_changes
                 .push(Box::new(move |config| config.default_smdp = Some(filled).filter(|it| !it.is_empty())));
         }
-        let (mut card, config) = make_card(CardParts {
+        let MadeCard { mut card, config, keys } = make_card(CardParts {
             pki: &pki,
             curve: self.curve,
             eid,
@@ -428,6 +429,7 @@ impl LabBuilder {
         }
         let card = Arc::new(Mutex::new(card));
         let card_time = Arc::new(AtomicU64::new(0));
+        let operators_random = random("operators");
         let deeds = Deeds::default();
         let (unplugging, asked) = tokio::sync::mpsc::unbounded_channel();
         let slot = Slot {
@@ -475,15 +477,20 @@ impl LabBuilder {
         if let Some(echo) = &echo {
             reach = echo.reached(reach);
         }
+        let operators = Operators {
+            spec: self.network,
+            keys: Some(Box::new(ProfileKeys { preinstalled: keys, server: smdp })),
+            random: operators_random,
+        };
         let watch = Some(Box::new(watch) as Box<dyn modem::Observer>);
         let modem = match &self.state {
-            None => Modem::in_network(model, inserted, self.network, watch),
+            None => Modem::in_network(model, inserted, operators, watch),
             Some(folder) => {
                 let (file, nvm) = NvmFile::open(folder, &model)?;
                 let files = FileFolder::open(folder.join(FILES)).map_err(io(folder.display().to_string()))?;
                 let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
                 let memory: (Box<dyn modem::NvmStore>, _) = (Box::new(file), nvm);
-                let mut modem = Modem::with_nvm(model, inserted, self.network, watch, memory, now);
+                let mut modem = Modem::with_nvm(model, inserted, operators, watch, memory, now);
                 modem.keep_files(Box::new(files));
                 modem
             }

@@ -8,9 +8,10 @@ use std::time::Instant;
 use euicc::spec::{CardSpec, ProfileSource};
 use euicc::{CardConfig, Euicc, Nvram, PreinstalledProfile};
 use pki::{Pki, PkiSpec};
-use rsp::Eid;
+use rsp::aka::Aka;
 use rsp::crypto::{Curve, Random};
 use rsp::es10::config::encode_set_default_dp_address_request;
+use rsp::{Eid, Iccid};
 use smdp::Profile;
 
 use super::builder::CardChange;
@@ -43,8 +44,16 @@ pub(super) struct CardParts<'a> {
 /// The file of a card's data in the folder that a lab keeps its state in.
 pub(super) const CARD_STORE: &str = "card.redb";
 
+/// A card, and what its maker knows of it.
+pub(super) struct MadeCard {
+    pub(super) card: Euicc,
+    pub(super) config: CardConfig,
+    /// The keys of the profiles that it was made with.
+    pub(super) keys: Vec<(Iccid, Aka)>,
+}
+
 /// The card, and what it is like.
-pub(super) fn make_card(parts: CardParts<'_>) -> Result<(Euicc, CardConfig), LabError> {
+pub(super) fn make_card(parts: CardParts<'_>) -> Result<MadeCard, LabError> {
     let other = match parts.certificate {
         CardCertificate::OtherCi => {
             let spec = PkiSpec { eids: Vec::new(), ..PkiSpec::default() };
@@ -101,6 +110,7 @@ pub(super) fn make_card(parts: CardParts<'_>) -> Result<(Euicc, CardConfig), Lab
     if parts.default_smdp && config.default_smdp.is_none() {
         config.default_smdp = Some(parts.smdp_address.to_owned());
     }
+    let keys = preinstalled.iter().filter_map(|wanted| Aka::of_package(wanted.profile.package())).collect();
     for wanted in preinstalled {
         let metadata = wanted.profile.metadata(parts.smdp_address).encode();
         let profile =
@@ -135,7 +145,7 @@ pub(super) fn make_card(parts: CardParts<'_>) -> Result<(Euicc, CardConfig), Lab
         card.reset();
     }
     card.drain_events();
-    Ok((card, likeness))
+    Ok(MadeCard { card, config: likeness, keys })
 }
 
 /// A profile that the file of a card names.

@@ -13,6 +13,7 @@
 mod builder;
 mod card;
 mod identities;
+mod keys;
 mod terminals;
 mod watch;
 

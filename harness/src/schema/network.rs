@@ -81,6 +81,12 @@ pub(super) fn spec() -> Value {
             "blacklist": plmns("operators that it must not use"),
             "apns": texts("access point names that it may use; any when there are none"),
             "dns": choice("whether names resolve", &words::<Dns>()),
+            "imei": pattern("the one device that it may be used in (IMEI lock)", "^[0-9]{15}$"),
+            "keys": table("What the operator holds for the card's keys.", &["ki"], json!({
+                "ki": pattern("the authentication key", "^([0-9A-Fa-f]{32}|[0-9A-Fa-f]{64})$"),
+                "opc": pattern("OPc; for TUAK TOPc", "^([0-9A-Fa-f]{32}|[0-9A-Fa-f]{64})$"),
+                "algorithm": json!({ "description": "the algorithm, Milenage when not given", "enum": ["milenage", "tuak", "test"] }),
+            })),
             "address": pattern("the address of its first data session", "^[0-9.]{7,15}$"),
         }),
     );

@@ -46,6 +46,9 @@ causes! {
     /// Why a registration is refused.
     MobilityCause {
         UnknownSubscriber = 2, "IMSI unknown in HLR", "the operator has no subscription for this IMSI: assign the SIM";
+        IllegalUe = 3, "Illegal UE",
+            "the card is not the one that the subscription is of";
+        IllegalMe = 6, "Illegal ME", "the subscription is locked to another device (IMEI lock): use that one, or lift the lock";
         NoServices = 8, "GPRS services and non-GPRS services not allowed",
             "the SIM is blocked or suspended: activate it, then restart the device";
         PlmnNotAllowed = 11, "PLMN not allowed",
@@ -54,6 +57,17 @@ causes! {
             "the coverage policy does not allow roaming: allow it, or use the home network";
         NoSuitableCells = 15, "No suitable cells in location area",
             "the service policy does not allow this radio type: activate it, or use another one";
+        NetworkFailure = 17, "Network failure", "the card does not answer the network's challenge: look at what it says to AUTHENTICATE";
+    }
+}
+
+causes! {
+    /// Why a device does not take the network's challenge (TS 24.008 §10.5.3.14, TS 24.301 §9.9.3.9).
+    AuthenticationCause {
+        MacFailure = 20, "MAC failure",
+            "the keys of the profile (K, OPc) are not those that the operator has for it: compare them";
+        SynchFailure = 21, "Synch failure",
+            "the sequence numbers of card and operator do not come together: the card's AUTS is not of these keys, or it refuses every number";
     }
 }
 

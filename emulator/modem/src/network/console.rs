@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::cause::MobilityCause;
 use super::core::Cell;
 use super::device::Network;
+use super::memory::Place;
 use super::spec::{Dns, SubscriptionSpec, SubscriptionState};
 use super::{Connectivity, EventKind, Technology};
 
@@ -135,12 +136,21 @@ impl Network {
         }
         let Some(cell) = self.serving.clone() else { return Ok(()) };
         match (change, self.core.admit(&subscriber, &cell)) {
-            (_, Err(cause @ (MobilityCause::NoServices | MobilityCause::UnknownSubscriber))) => {
+            (
+                _,
+                Err(
+                    cause @ (MobilityCause::NoServices
+                    | MobilityCause::UnknownSubscriber
+                    | MobilityCause::IllegalUe
+                    | MobilityCause::IllegalMe),
+                ),
+            ) => {
                 self.end_sessions("the SIM is blocked");
                 self.cancel(&cell);
                 // TS 24.301 §5.5.2.3.2: the network detaches the device with the cause, and the subscription is of no
                 // use until the device is switched off.
                 self.refused = Some(cause);
+                self.place = Some(Place::Refused { cause, technology: cell.technology });
                 self.invalid = true;
             }
             (Change::Reset, _) | (_, Err(_)) => {
@@ -157,6 +167,7 @@ impl Network {
         let place = (cell.plmn.clone(), cell.name.clone(), cell.technology);
         if let Some(subscriber) = &self.subscriber {
             self.core.note(subscriber, EventKind::CancelLocation, Some(&place), None);
+            self.core.forget(subscriber);
         }
         self.serving = None;
         self.power.negotiate(None, Duration::ZERO);

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use super::authentication::{Authenticated, AuthenticationCentre, CardAnswer, Operators};
 use super::cause::{MobilityCause, SessionCause};
 use super::event::{Connectivity, EventKind, NetworkEvent};
 use super::spec::{Dns, NetworkSpec, OperatorSpec, SubscriptionSpec, SubscriptionState};
@@ -48,31 +49,36 @@ struct Record {
     place: Option<(String, String, Technology)>,
     state: Connectivity,
     sessions: Vec<Session>,
+    /// The PLMN of the network that knows who it is, until it goes.
+    proved: Option<(String, Authenticated)>,
 }
 
 /// What the operators have.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct CoreNetwork {
     operators: Vec<OperatorSpec>,
     subscriptions: Vec<SubscriptionSpec>,
     pub(crate) rrc_release: Duration,
     records: BTreeMap<String, Record>,
     log: VecDeque<NetworkEvent>,
+    centre: AuthenticationCentre,
 }
 
 impl Default for CoreNetwork {
     fn default() -> Self {
-        CoreNetwork::new(NetworkSpec::default())
+        CoreNetwork::new(Operators::default())
     }
 }
 
 impl CoreNetwork {
-    pub(crate) fn new(spec: NetworkSpec) -> Self {
+    pub(crate) fn new(operators: Operators) -> Self {
+        let Operators { spec, keys, random } = operators;
         let NetworkSpec { operators, mut subscriptions, rrc_release } = spec;
+        let centre = AuthenticationCentre::new(keys, random);
         if subscriptions.is_empty() {
             subscriptions.push(SubscriptionSpec::default());
         }
-        CoreNetwork { operators, subscriptions, rrc_release, records: BTreeMap::new(), log: VecDeque::new() }
+        CoreNetwork { operators, subscriptions, rrc_release, records: BTreeMap::new(), log: VecDeque::new(), centre }
     }
 
     /// The events since the last call.
@@ -111,24 +117,64 @@ impl CoreNetwork {
         all.clone().find(named).or_else(|| all.next())
     }
 
-    /// A registration in a cell: `Update Location`, then `Update GPRS location`.
-    pub(crate) fn register(&mut self, subscriber: &Subscriber, cell: &Cell) -> Result<(), MobilityCause> {
-        let outcome = self.admit(subscriber, cell);
+    /// A registration in a cell: `Update Location`, then `Update GPRS location`. Gives the identity that the device has
+    /// there.
+    pub(crate) fn register(
+        &mut self,
+        subscriber: &Subscriber,
+        cell: &Cell,
+        card: &mut dyn FnMut(&[u8; 16], &[u8; 16]) -> CardAnswer,
+    ) -> Result<u32, MobilityCause> {
+        let outcome = match self.admit(subscriber, cell) {
+            Ok(()) => self.authenticate(subscriber, cell, card),
+            Err(cause) => Err((cause, cause.advice().to_owned())),
+        };
         let place = (cell.plmn.clone(), cell.name.clone(), cell.technology);
-        self.note(
-            subscriber,
-            EventKind::UpdateLocation,
-            Some(&place),
-            outcome.err().map(|cause| (cause.to_string(), cause.advice().to_owned())),
-        );
-        outcome?;
+        let mut event = self.event(subscriber, EventKind::UpdateLocation, Some(&place));
+        match &outcome {
+            Ok(authenticated) => event.description = authenticated.text().to_owned(),
+            Err((cause, advice)) => {
+                event.rejected = Some(cause.to_string());
+                event.description.clone_from(advice);
+            }
+        }
+        self.log.push_back(event);
+        let authenticated = outcome.map_err(|(cause, _)| cause)?;
         self.note(subscriber, EventKind::UpdateGprsLocation, Some(&place), None);
         let record = self.records.entry(subscriber.imsi.clone()).or_default();
+        // Later moves within this network are those of a device that is known.
+        let known = match authenticated {
+            Authenticated::Synchronised => Authenticated::Proved,
+            other => other,
+        };
+        record.proved = Some((cell.plmn.clone(), known));
         record.place = Some(place);
         if record.state != Connectivity::Online {
             record.state = Connectivity::Attached;
         }
-        Ok(())
+        Ok(self.centre.temporary_identity())
+    }
+
+    /// Whether the card is the subscription's. A network that knows the device believes it.
+    fn authenticate(
+        &mut self,
+        subscriber: &Subscriber,
+        cell: &Cell,
+        card: &mut dyn FnMut(&[u8; 16], &[u8; 16]) -> CardAnswer,
+    ) -> Result<Authenticated, (MobilityCause, String)> {
+        let known = self.records.get(&subscriber.imsi).and_then(|record| record.proved.as_ref());
+        if let Some((_, authenticated)) = known.filter(|(plmn, _)| *plmn == cell.plmn) {
+            return Ok(*authenticated);
+        }
+        // Who is admitted has a subscription.
+        let Some(policy) = self.policy(subscriber).cloned() else { return Ok(Authenticated::NotAsked) };
+        self.centre.authenticate(&policy, subscriber, cell.technology, card).map_err(|refused| {
+            let advice = match refused.because {
+                Some(cause) => format!("the card does not take the challenge, {cause}: {}", cause.advice()),
+                None => refused.told.advice().to_owned(),
+            };
+            (refused.told, advice)
+        })
     }
 
     /// Whether a subscriber may register in a cell.
@@ -136,6 +182,9 @@ impl CoreNetwork {
         let policy = self.policy(subscriber).ok_or(MobilityCause::UnknownSubscriber)?;
         if policy.state != SubscriptionState::Active {
             return Err(MobilityCause::NoServices);
+        }
+        if policy.imei.as_ref().is_some_and(|imei| *imei != subscriber.imei) {
+            return Err(MobilityCause::IllegalMe);
         }
         let lets_in = cell.home || self.operator(cell).is_some_and(|operator| operator.roaming);
         if policy.blacklist.contains(&cell.plmn) || !lets_in {
@@ -154,6 +203,14 @@ impl CoreNetwork {
     pub(crate) fn detach(&mut self, subscriber: &Subscriber) {
         for session in self.sessions(subscriber) {
             self.end_session(subscriber, session.cid, "the device has detached");
+        }
+        self.forget(subscriber);
+    }
+
+    /// A device that comes back has to prove who it is.
+    pub(crate) fn forget(&mut self, subscriber: &Subscriber) {
+        if let Some(record) = self.records.get_mut(&subscriber.imsi) {
+            record.proved = None;
         }
     }
 
@@ -364,11 +421,16 @@ mod tests {
             imsi: "901430000000001".to_owned(),
             iccid: Some("8988303000000000001".to_owned()),
             home: Home { plmn: "90143".to_owned(), name: "Global".to_owned() },
+            imei: "490154203237518".to_owned(),
         }
     }
 
     fn network(text: &str) -> CoreNetwork {
-        CoreNetwork::new(NetworkSpec::from_toml(text).unwrap())
+        CoreNetwork::new(NetworkSpec::from_toml(text).unwrap().into())
+    }
+
+    fn no_card(_: &[u8; 16], _: &[u8; 16]) -> CardAnswer {
+        CardAnswer::Nothing
     }
 
     const TWO: &str = "[[operator]]\nplmn = \"26201\"\ncoverage = { lte = -100, gsm = -70 }\n\
@@ -393,8 +455,10 @@ mod tests {
         assert_eq!(core.begin_session(&who, 1, ""), Ok(core.sessions(&who)[0].clone()));
         core.end_session(&who, 1, "");
         core.drain();
-        core.register(&who, &cells[1]).unwrap();
+        core.register(&who, &cells[1], &mut no_card).unwrap();
         assert_eq!(core.state(&who), Connectivity::Attached);
+        let told = &core.log.front().unwrap().description;
+        assert_eq!(told, "the card was not authenticated: the operator does not have its keys");
         let session = core.begin_session(&who, 1, "em").unwrap();
         let second = core.begin_session(&who, 2, "em").unwrap();
         assert_eq!(u32::from(second.address), u32::from(session.address) + 1);
@@ -405,7 +469,7 @@ mod tests {
         core.end_session(&who, 1, "done");
         let told = core.log.back().unwrap();
         assert_eq!(told.description, "done; 1024 bytes sent, 200 bytes received");
-        core.register(&who, &cells[2]).unwrap();
+        core.register(&who, &cells[2], &mut no_card).unwrap();
         assert_eq!(core.state(&who), Connectivity::Online);
         core.detach(&who);
         assert_eq!(core.state(&who), Connectivity::Offline);
@@ -433,11 +497,16 @@ mod tests {
             ("state = \"blocked\"", MobilityCause::NoServices),
             ("blacklist = [\"26202\"]", MobilityCause::PlmnNotAllowed),
             ("roaming = false", MobilityCause::RoamingNotAllowed),
+            ("imei = \"354850021122333\"", MobilityCause::IllegalMe),
+            (
+                "keys = { ki = \"46464646464646464646464646464646\", algorithm = \"test\" }",
+                MobilityCause::NetworkFailure,
+            ),
             ("technologies = [\"2g\"]", MobilityCause::NoSuitableCells),
         ] {
             let mut core = network(&format!("{TWO}[[subscription]]\n{policy}\n"));
             let cell = core.cells(Some(&who))[1].clone();
-            assert_eq!(core.register(&who, &cell), Err(cause), "{policy}");
+            assert_eq!(core.register(&who, &cell, &mut no_card), Err(cause), "{policy}");
             let event = &core.drain()[0];
             assert_eq!(event.title(), "Update Location rejected");
             assert!(event.rejected.as_ref().unwrap().ends_with(&format!("(#{})", cause.number())));

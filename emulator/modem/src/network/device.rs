@@ -3,11 +3,12 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::authentication::Operators;
 use super::cause::MobilityCause;
 use super::core::{Cell, CoreNetwork};
+use super::memory::{self, CardFile, CardSide, Place};
 use super::plmn::plmn_bytes;
 use super::power::{AccessType, Power};
-use super::spec::NetworkSpec;
 use super::{EventKind, Subscriber, Technology};
 use crate::sms::pdu::Message;
 use crate::toolkit::Location;
@@ -94,7 +95,7 @@ struct Told {
 }
 
 /// The network, as the modem has it.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Network {
     pub(super) core: CoreNetwork,
     pub(super) subscriber: Option<Subscriber>,
@@ -109,8 +110,14 @@ pub(crate) struct Network {
     pub(super) serving: Option<Serving>,
     /// Why the last attempt was refused.
     pub(super) refused: Option<MobilityCause>,
-    /// The networks that have refused for good (TS 23.122 §3.1: the forbidden PLMNs).
+    /// The networks that have refused for good (TS 23.122 §3.1: the forbidden PLMNs), as EF_FPLMN has them.
     forbidden: Vec<String>,
+    /// Networks that were forbidden from the start, and have let the modem in since.
+    pardoned: Vec<String>,
+    /// Where the modem is, or was refused, for the card to keep.
+    pub(super) place: Option<Place>,
+    /// What the card keeps by now.
+    kept: Vec<(CardFile, Vec<u8>)>,
     /// Cells that have refused until the modem is switched off or told to try again.
     barred: Vec<(String, Technology)>,
     /// The subscription is of no use until the modem is switched off (TS 24.301 §5.5.1.2.5).
@@ -132,8 +139,8 @@ pub(crate) struct Network {
 }
 
 impl Network {
-    pub(crate) fn new(spec: NetworkSpec, lte_m: u8) -> Self {
-        Network { core: CoreNetwork::new(spec), lte_m, ..Network::default() }
+    pub(crate) fn new(operators: Operators, lte_m: u8) -> Self {
+        Network { core: CoreNetwork::new(operators), lte_m, ..Network::default() }
     }
 
     /// What a restart of the module leaves: reports are off, the choice of the network stays. What the operators know
@@ -167,13 +174,24 @@ impl Network {
     }
 
     /// Follows the subscription, which is `None` without card or radio, and what the settings allow. Gives the URCs
-    /// that tell of a change.
-    pub(crate) fn update(&mut self, subscriber: Option<Subscriber>, wanted: Wanted, now: Duration) -> Vec<String> {
+    /// that tell of a change, in the order in which it happens: that the network is left, that one is searched for, that
+    /// one is found.
+    pub(crate) fn update(
+        &mut self,
+        subscriber: Option<Subscriber>,
+        wanted: Wanted,
+        now: Duration,
+        card: &mut dyn CardSide,
+    ) -> Vec<String> {
+        let mut urcs = Vec::new();
         if self.subscriber != subscriber {
-            let same_card = self.subscriber.as_ref().map(|old| &old.imsi) == subscriber.as_ref().map(|new| &new.imsi);
             self.leave();
-            if !same_card && subscriber.is_some() {
-                self.forbidden.clear();
+            self.subscriber = None;
+            urcs.extend(self.tell());
+            if subscriber.is_some() {
+                // TS 31.102 §5.2.6: the card tells at its start who will not have it.
+                self.forbidden = card.read(CardFile::Forbidden).as_deref().map(memory::forbidden).unwrap_or_default();
+                self.kept.clear();
             }
             self.last = subscriber.clone().or(self.last.take());
             self.subscriber = subscriber;
@@ -186,9 +204,52 @@ impl Network {
         }
         self.refresh();
         if std::mem::take(&mut self.search) {
-            self.choose(now);
+            urcs.extend(self.tell());
+            self.choose(now, card);
         }
-        self.tell()
+        self.keep_place(card);
+        urcs.extend(self.tell());
+        urcs
+    }
+
+    /// Has the card keep where the modem is, or that it was refused.
+    fn keep_place(&mut self, card: &mut dyn CardSide) {
+        let Some(place) = self.place.take() else { return };
+        for (file, content) in place.files() {
+            let known = self.kept.iter().position(|(known, _)| *known == file);
+            match known.and_then(|index| self.kept.get_mut(index)) {
+                Some((_, kept)) if *kept == content => continue,
+                Some((_, kept)) => kept.clone_from(&content),
+                None => self.kept.push((file, content.clone())),
+            }
+            card.write(file, &content);
+        }
+    }
+
+    /// A network that has refused for good is not asked again by itself (TS 24.301 §5.5.1.2.5).
+    fn forbid(&mut self, plmn: &str, card: &mut dyn CardSide) {
+        if !self.forbidden.iter().any(|known| known == plmn) {
+            self.forbidden.push(plmn.to_owned());
+        }
+        let content = card.read(CardFile::Forbidden);
+        if let Some(content) = content.and_then(|content| memory::add_forbidden(&content, plmn)) {
+            card.write(CardFile::Forbidden, &content);
+        }
+    }
+
+    /// TS 23.122 §3.1, §4.4.3.1.2: a network that was chosen by hand and lets the modem in is forbidden no more.
+    fn pardon(&mut self, cell: &Cell, card: &mut dyn CardSide) {
+        if !self.is_forbidden(cell) {
+            return;
+        }
+        self.forbidden.retain(|plmn| *plmn != cell.plmn);
+        if cell.forbidden {
+            self.pardoned.push(cell.plmn.clone());
+        }
+        let content = card.read(CardFile::Forbidden);
+        if let Some(content) = content.and_then(|content| memory::remove_forbidden(&content, &cell.plmn)) {
+            card.write(CardFile::Forbidden, &content);
+        }
     }
 
     /// The host has chosen: what has refused is tried again, as far as it may be.
@@ -257,11 +318,11 @@ impl Network {
     }
 
     fn is_forbidden(&self, cell: &Cell) -> bool {
-        !cell.home && cell.forbidden || self.forbidden.contains(&cell.plmn)
+        !cell.home && cell.forbidden && !self.pardoned.contains(&cell.plmn) || self.forbidden.contains(&cell.plmn)
     }
 
     /// Registers in the best cell that lets the modem in.
-    fn choose(&mut self, now: Duration) {
+    fn choose(&mut self, now: Duration, card: &mut dyn CardSide) {
         let Some(subscriber) = self.subscriber.clone() else { return };
         if self.invalid {
             return;
@@ -293,11 +354,11 @@ impl Network {
             if is_before(&cell) {
                 break;
             }
-            match self.core.register(&subscriber, &cell) {
-                Ok(()) => {
-                    // TS 23.122 §4.4.3.1.2: a network that was chosen by hand and lets the modem in is forbidden no
-                    // more.
-                    self.forbidden.retain(|plmn| *plmn != cell.plmn);
+            match self.core.register(&subscriber, &cell, &mut |rand, autn| card.authenticate(rand, autn)) {
+                Ok(identity) => {
+                    self.pardon(&cell, card);
+                    let here = |plmn| Place::Here { plmn, area: cell.area, technology: cell.technology, identity };
+                    self.place = plmn_bytes(cell.plmn.as_bytes()).map(here);
                     self.refused = None;
                     self.serving = Some(cell);
                     self.attached = true;
@@ -306,17 +367,18 @@ impl Network {
                 }
                 Err(cause) => {
                     self.refused = Some(cause);
+                    self.place = Some(Place::Refused { cause, technology: cell.technology });
                     let gives_up = !self.wanted.persistent;
                     match cause {
-                        MobilityCause::UnknownSubscriber | MobilityCause::NoServices => {
+                        // TS 24.301 §5.5.1.2.5, TS 24.008 §4.4.4.7.
+                        MobilityCause::UnknownSubscriber
+                        | MobilityCause::IllegalUe
+                        | MobilityCause::IllegalMe
+                        | MobilityCause::NoServices => {
                             self.invalid = true;
                             return;
                         }
-                        MobilityCause::PlmnNotAllowed if !cell.home => {
-                            if !self.forbidden.contains(&cell.plmn) {
-                                self.forbidden.push(cell.plmn.clone());
-                            }
-                        }
+                        MobilityCause::PlmnNotAllowed if !cell.home => self.forbid(&cell.plmn, card),
                         _ => self.barred.push((cell.plmn.clone(), cell.technology)),
                     }
                     if gives_up {
@@ -326,6 +388,8 @@ impl Network {
             }
         }
         if let Some(kept) = kept {
+            // It was never away from there.
+            self.place = None;
             self.refused = None;
             self.serving = Some(kept);
         }
@@ -560,6 +624,8 @@ impl Network {
 
 #[cfg(test)]
 mod tests {
+    use super::super::NetworkSpec;
+    use super::super::memory::NoCard;
     use super::*;
     use crate::sim::Home;
 
@@ -568,6 +634,7 @@ mod tests {
             imsi: "001010123456789".to_owned(),
             iccid: None,
             home: Home { plmn: "00101".to_owned(), name: "Test".to_owned() },
+            imei: "490154203237518".to_owned(),
         }
     }
 
@@ -576,11 +643,11 @@ mod tests {
     }
 
     fn network(text: &str) -> Network {
-        Network::new(NetworkSpec::from_toml(text).unwrap(), 7)
+        Network::new(NetworkSpec::from_toml(text).unwrap().into(), 7)
     }
 
     fn update(network: &mut Network) -> Vec<String> {
-        network.update(Some(subscriber()), wanted(), Duration::ZERO)
+        network.update(Some(subscriber()), wanted(), Duration::ZERO, &mut NoCard)
     }
 
     #[test]
@@ -588,14 +655,15 @@ mod tests {
         let mut network = network("");
         network.set_report(Domain::Circuit, 1);
         network.set_report(Domain::Evolved, 2);
-        assert_eq!(update(&mut network), ["+CREG: 1", "+CEREG: 1,\"1A2D\",\"1A2D001\",7"]);
+        let found = ["+CREG: 2", "+CEREG: 2", "+CREG: 1", "+CEREG: 1,\"1A2D\",\"1A2D001\",7"];
+        assert_eq!(update(&mut network), found);
         assert!(update(&mut network).is_empty());
         network.select(Selection::Manual("00199".to_owned(), None));
         assert_eq!(update(&mut network), ["+CREG: 3", "+CEREG: 3"]);
         assert_eq!(network.scan(&[Technology::Lte])[0].status, 1);
         network.select(Selection::Automatic);
         let _ = update(&mut network);
-        assert_eq!(network.update(None, wanted(), Duration::ZERO), ["+CREG: 0", "+CEREG: 0"]);
+        assert_eq!(network.update(None, wanted(), Duration::ZERO, &mut NoCard), ["+CREG: 0", "+CEREG: 0"]);
         assert!(network.serving().is_none());
     }
 
@@ -606,7 +674,7 @@ mod tests {
     fn the_next_network_is_tried_when_one_refuses() {
         let mut network = network(&format!("{ABROAD}[[subscription]]\nblacklist = [\"26201\"]\n"));
         network.set_report(Domain::Circuit, 1);
-        assert_eq!(update(&mut network), ["+CREG: 5"]);
+        assert_eq!(update(&mut network), ["+CREG: 2", "+CREG: 5"]);
         assert_eq!(network.serving().unwrap().plmn, "26202");
         let titles: Vec<_> = network.events().iter().map(|event| event.title()).collect();
         assert_eq!(titles, ["Update Location rejected", "Update Location", "Update GPRS location"]);
@@ -615,14 +683,14 @@ mod tests {
         assert!(update(&mut network).is_empty() && network.events().is_empty(), "it is not tried again and again");
         // Without roaming there is nothing for this card.
         let home_only = Wanted { roaming: false, ..wanted() };
-        assert_eq!(network.update(Some(subscriber()), home_only, Duration::ZERO), ["+CREG: 2"]);
+        assert_eq!(network.update(Some(subscriber()), home_only, Duration::ZERO, &mut NoCard), ["+CREG: 2"]);
     }
 
     #[test]
     fn a_subscription_that_is_refused_is_of_no_use_until_a_restart() {
         let mut network = network(&format!("{ABROAD}[[subscription]]\nstate = \"blocked\"\n"));
         network.set_report(Domain::Evolved, 1);
-        assert_eq!(update(&mut network), ["+CEREG: 3"]);
+        assert_eq!(update(&mut network), ["+CEREG: 2", "+CEREG: 3"]);
         assert_eq!(network.events().len(), 1);
         network.select(Selection::Automatic);
         let _ = update(&mut network);

@@ -26,7 +26,10 @@ use std::net::Ipv4Addr;
 use std::ops::Range;
 use std::time::Duration;
 
+use rsp::aka::{Aka, AlgorithmName};
+use rsp::ids::from_hex;
 use serde::{Deserialize, Deserializer};
+use zeroize::Zeroizing;
 
 use super::Technology;
 
@@ -274,6 +277,12 @@ pub struct SubscriptionSpec {
     pub apns: Vec<String>,
     /// Whether names resolve.
     pub dns: Dns,
+    /// The one device that the SIM may be used in (IMEI lock): 15 digits.
+    #[serde(deserialize_with = "imei")]
+    pub imei: Option<String>,
+    /// What the operator holds for the card's keys (`keys = { ki = "...", opc = "..." }`); those that the profile was
+    /// made with when absent, as far as they are known.
+    pub keys: Option<Keys>,
     /// The address of its first data session, those of the others follow it; one of 10.7.157.0/24 when absent.
     pub address: Option<Ipv4Addr>,
 }
@@ -291,8 +300,72 @@ impl Default for SubscriptionSpec {
             blacklist: Vec::new(),
             apns: Vec::new(),
             dns: Dns::Allowed,
+            imei: None,
+            keys: None,
             address: None,
         }
+    }
+}
+
+/// The key of a subscription and what belongs to it.
+#[derive(Clone, Deserialize)]
+#[serde(try_from = "WrittenKeys")]
+pub struct Keys(pub(super) Aka);
+
+impl fmt::Debug for Keys {
+    /// Prints no key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Keys")
+    }
+}
+
+impl PartialEq for Keys {
+    /// By what they do to one challenge: that is all that anybody can see of them.
+    fn eq(&self, other: &Self) -> bool {
+        let known = |keys: &Keys| keys.0.challenge(&[0; 16], 0, [0; 2]).autn;
+        known(self) == known(other)
+    }
+}
+
+impl Eq for Keys {}
+
+/// Keys as they stand in a file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenKeys {
+    ki: String,
+    #[serde(default)]
+    opc: String,
+    #[serde(default)]
+    algorithm: WrittenAlgorithm,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum WrittenAlgorithm {
+    #[default]
+    Milenage,
+    Tuak,
+    Test,
+}
+
+impl TryFrom<WrittenKeys> for Keys {
+    type Error = String;
+
+    fn try_from(written: WrittenKeys) -> Result<Self, String> {
+        let (algorithm, rule) = match written.algorithm {
+            WrittenAlgorithm::Milenage => {
+                (AlgorithmName::Milenage, "Milenage has `ki` and `opc` of 32 hexadecimal digits")
+            }
+            WrittenAlgorithm::Tuak => {
+                (AlgorithmName::Tuak, "TUAK has `ki` of 32 or 64 hexadecimal digits, and `opc` (TOPc) of 64")
+            }
+            WrittenAlgorithm::Test => (AlgorithmName::Test, "the test algorithm has `ki` of 32 hexadecimal digits"),
+        };
+        let bytes = |text: String| from_hex(Zeroizing::new(text).as_str()).map(Zeroizing::new);
+        let keys = bytes(written.ki).zip(bytes(written.opc));
+        let aka = keys.and_then(|(ki, opc)| Aka::from_keys(algorithm, &ki, &opc).ok());
+        aka.map(Keys).ok_or_else(|| format!("no keys: {rule}"))
     }
 }
 
@@ -359,6 +432,10 @@ fn plmn<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D:
 
 fn imsi<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     digits(String::deserialize(deserializer)?, 6..=15, "IMSI: it has up to 15 digits").map(Some)
+}
+
+fn imei<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    digits(String::deserialize(deserializer)?, 15..=15, "IMEI: it has 15 digits").map(Some)
 }
 
 fn iccid<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
@@ -429,6 +506,8 @@ mod tests {
             technologies = ["4g"]
             dns = "blocked"
             address = "10.0.0.7"
+            imei = "490154203237518"
+            keys = { ki = "000102030405060708090A0B0C0D0E0F", opc = "69D5C2EB2E2E624750541D3BBC692BA5" }
             "#,
         )
         .unwrap();
@@ -461,6 +540,10 @@ mod tests {
             ("[[operator]]\nhome = true\n[[operator]]\nhome = true", "home network"),
             ("[[subscription]]\nimsi = \"12x\"", "no IMSI"),
             ("[[subscription]]\nstate = \"on\"", "unknown variant `on`"),
+            ("[[subscription]]\nimei = \"4901\"", "no IMEI"),
+            ("[[subscription]]\nkeys = { ki = \"00\" }", "Milenage has `ki` and `opc` of 32 hexadecimal digits"),
+            ("[[subscription]]\nkeys = { ki = \"zz\", algorithm = \"tuak\" }", "TUAK has"),
+            ("[[subscription]]\nkeys = { ki = \"00\", algorithm = \"test\" }", "the test algorithm has"),
         ] {
             let error = NetworkSpec::from_toml(bad).unwrap_err();
             assert!(error.message.contains(message), "{bad}: {error}");

@@ -156,7 +156,7 @@ fn five_g() {
         ]
     );
     bench.say("AT+CEREG=1");
-    assert_eq!(lines(&bench.say("AT+QNWPREFCFG=\"mode_pref\",LTE")), ["OK", "+CEREG: 1", "+C5GREG: 0"]);
+    assert_eq!(lines(&bench.say("AT+QNWPREFCFG=\"mode_pref\",LTE")), ["OK", "+CEREG: 2", "+C5GREG: 0", "+CEREG: 1"]);
     let lost = Change::Coverage { operator: "home".to_owned(), technology: Technology::Lte, signal: None };
     assert_eq!(lines(&bench.change(lost)), ["+CEREG: 2"]);
     assert_eq!(lines(&bench.say("AT+COPS?;+CSQ;+QNWINFO")), ["+COPS: 0", "+CSQ: 99,99", "+QNWINFO: No Service", "OK"]);
@@ -219,7 +219,7 @@ fn the_operator_blocks_and_lets_go() {
     bench.say("AT+CGACT=1,1");
     bench.log.take();
     let said = bench.change(Change::Reset);
-    assert_eq!(lines(&said), ["+QIURC: \"pdpdeact\",1", "+CGEV: NW PDN DEACT 1"]);
+    assert_eq!(lines(&said), ["+CREG: 2", "+CREG: 5", "+QIURC: \"pdpdeact\",1", "+CGEV: NW PDN DEACT 1"]);
     assert_eq!(bench.log.take(), ["Delete PDP context", "Cancel Location", "Update Location", "Update GPRS location"]);
     // The blacklist forces it to another network.
     bench.change(Change::Blacklist(vec!["26201".to_owned()]));

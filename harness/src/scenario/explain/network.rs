@@ -68,6 +68,12 @@ fn subscription(subscription: &SubscriptionSpec) -> String {
     if !subscription.apns.is_empty() {
         rules.push(format!("APN {}", subscription.apns.join(" or ")));
     }
+    if let Some(imei) = &subscription.imei {
+        rules.push(format!("locked to the device {imei}"));
+    }
+    if subscription.keys.is_some() {
+        rules.push("with keys of its own".to_owned());
+    }
     if subscription.dns == Dns::Blocked {
         rules.push("no name resolves".to_owned());
     }

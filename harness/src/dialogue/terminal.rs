@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{self, OptionalActions};
+use rustix::termios::{self, OptionalActions, QueueSelector};
 use tokio::io::unix::AsyncFd;
 
 /// An open line.
@@ -26,6 +26,11 @@ impl Line {
         let terminal = rustix::fs::open(path, flags, Mode::empty())?;
         make_raw(&terminal)?;
         Line::of(terminal, None)
+    }
+
+    /// Forgets what has come and was not read.
+    pub fn discard_input(&self) -> io::Result<()> {
+        Ok(termios::tcflush(&self.terminal, QueueSelector::IFlush)?)
     }
 
     /// Makes a pseudo-terminal; gives the path at which programs find it.

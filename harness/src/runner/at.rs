@@ -1,45 +1,36 @@
 //! The runner as a client of the modem: one AT command, its answer line by line up to the final result code.
 
 use std::io;
-use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use rustix::fs::{Mode, OFlags};
-use rustix::io::Errno;
-use rustix::termios::{self, OptionalActions, QueueSelector};
-use tokio::io::unix::AsyncFd;
+use crate::dialogue::terminal::Line;
 
 /// The most that an answer may have before it is given up, in bytes.
 const LONGEST_ANSWER: usize = 1 << 20;
 
 /// A terminal of the modem, opened for one dialogue.
 pub struct AtPort {
-    terminal: AsyncFd<OwnedFd>,
+    terminal: Line,
     received: Vec<u8>,
+    /// What was said last, as long as its echo may still come.
+    said: Option<Vec<u8>>,
+    /// What came since then and is not part of an answer if the echo comes after it.
+    strays: Vec<String>,
 }
 
 impl AtPort {
     /// Opens the terminal and makes it raw.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let terminal = rustix::fs::open(path, flags, Mode::empty())?;
-        let mut settings = termios::tcgetattr(&terminal)?;
-        settings.make_raw();
-        termios::tcsetattr(&terminal, OptionalActions::Now, &settings)?;
+        let terminal = Line::open(path)?;
         // What the modem said before is no answer to what is asked now.
-        termios::tcflush(&terminal, QueueSelector::IFlush)?;
-        #[expect(
-            deprecated,
-            reason = "what it cannot promise for any type an OwnedFd does: it stays open, and the same"
-        )]
-        let terminal = AsyncFd::new(terminal)?;
-        Ok(AtPort { terminal, received: Vec::new() })
+        terminal.discard_input()?;
+        Ok(AtPort { terminal, received: Vec::new(), said: None, strays: Vec::new() })
     }
 
     /// Sends a command and reads its answer: all lines up to the final result code, without the echo and without
     /// empty lines. `last` is a line that also ends the answer: the one that is expected to.
     pub async fn command(&mut self, command: &str, last: Option<&str>) -> io::Result<Vec<String>> {
-        self.write(format!("{command}\r").as_bytes()).await?;
+        self.say(command.as_bytes()).await?;
         let mut answer: Vec<String> = Vec::new();
         let mut length = 0;
         loop {
@@ -48,12 +39,7 @@ impl AtPort {
             if length > LONGEST_ANSWER {
                 return Err(io::Error::other(format!("the answer has more than {LONGEST_ANSWER} bytes")));
             }
-            if line.is_empty() {
-                continue;
-            }
-            // The echo is the command itself, before its answer (V.250 §6.2.4): what came before it, between the opening
-            // of the terminal and the command, was unsolicited.
-            if line == command && answer.iter().all(|before| is_unsolicited(before)) {
+            if self.is_echo(&line, &answer) {
                 answer.clear();
                 continue;
             }
@@ -66,53 +52,77 @@ impl AtPort {
     }
 
     /// Sends what stands in a dialogue: a command line, or a text that ends itself (Ctrl-Z, ESC).
-    pub async fn say(&self, text: &[u8]) -> io::Result<()> {
-        self.write(text).await?;
+    pub async fn say(&mut self, text: &[u8]) -> io::Result<()> {
+        self.said = Some(text.to_vec());
+        self.strays.clear();
+        self.terminal.write(text).await?;
         match text.last() {
             Some(0x1A | 0x1B) => Ok(()),
-            _ => self.write(b"\r").await,
+            _ => self.terminal.write(b"\r").await,
         }
     }
 
-    /// The next line that says something. The echo of `said` is none. A prompt, which has no line end, is one when it
-    /// is `wanted`.
-    pub async fn hear(&mut self, said: &[u8], wanted_prompt: bool) -> io::Result<String> {
+    /// The next line of an answer, which is hopefully one that `is_wanted`. A prompt, which has no line end, is one when
+    /// it is expected.
+    pub async fn hear(&mut self, wanted_prompt: bool, is_wanted: impl Fn(&str) -> bool) -> io::Result<String> {
         loop {
             if wanted_prompt {
-                let start = self.received.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap_or(0);
-                if self.received.get(start..).is_some_and(|rest| rest.starts_with(b"> ")) {
-                    self.received.drain(..start + 2);
+                let blank = self.received.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+                self.received.drain(..blank);
+                if self.received.starts_with(b"> ") {
+                    self.received.drain(..2);
                     return Ok("> ".to_owned());
                 }
-                if !self.received.contains(&b'\n') && self.received.get(start..).is_none_or(|rest| rest.len() <= 2) {
+                // As long as it may become one.
+                if b"> ".starts_with(&self.received) {
                     self.fill().await?;
                     continue;
                 }
             }
             let line = self.line().await?;
-            if !line.is_empty() && line.as_bytes() != said {
+            let strays = std::mem::take(&mut self.strays);
+            if self.is_echo(&line, &strays) {
+                continue;
+            }
+            self.strays = strays;
+            if is_wanted(&line) {
+                self.said = None;
                 return Ok(line);
             }
-        }
-    }
-
-    async fn write(&self, mut bytes: &[u8]) -> io::Result<()> {
-        while !bytes.is_empty() {
-            let mut ready = self.terminal.writable().await?;
-            match ready.try_io(|terminal| Ok(rustix::io::write(terminal, bytes)?)) {
-                Ok(count) => bytes = &bytes[count?..],
-                Err(_would_block) => {}
+            // As long as the echo may come, it is seen by the echo whether this belongs to the answer.
+            if self.said.is_some() && is_unsolicited(&line) {
+                self.strays.push(line);
+                continue;
             }
+            self.said = None;
+            return Ok(if self.strays.is_empty() { line } else { self.strays.remove(0) });
         }
-        Ok(())
     }
 
-    /// The next line, without its line end.
+    /// What was heard after a command and may not belong to its answer, for whoever has waited for more in vain.
+    pub fn strays(&self) -> &[String] {
+        &self.strays
+    }
+
+    /// Whether a line is the echo of what was said. The echo is the command itself, before its answer (V.250 §6.2.4):
+    /// what came `before` it, between the opening of the terminal and the command, was unsolicited.
+    fn is_echo(&mut self, line: &str, before: &[String]) -> bool {
+        let is_echo = self.said.as_deref() == Some(line.as_bytes()) && before.iter().all(|line| is_unsolicited(line));
+        if is_echo {
+            self.said = None;
+        }
+        is_echo
+    }
+
+    /// The next line that is not empty, without its line end.
     async fn line(&mut self) -> io::Result<String> {
         loop {
             if let Some(end) = self.received.iter().position(|byte| *byte == b'\r' || *byte == b'\n') {
                 let line: Vec<u8> = self.received.drain(..=end).collect();
-                return Ok(String::from_utf8_lossy(&line[..end]).into_owned());
+                if end > 0 {
+                    return Ok(String::from_utf8_lossy(&line[..end]).into_owned());
+                }
+                continue;
             }
             if self.received.len() > LONGEST_ANSWER {
                 return Err(io::Error::other(format!("a line has more than {LONGEST_ANSWER} bytes")));
@@ -124,20 +134,11 @@ impl AtPort {
     /// Reads what there is, and waits until there is something.
     async fn fill(&mut self) -> io::Result<()> {
         let mut buffer = [0; 4096];
-        loop {
-            let mut ready = self.terminal.readable().await?;
-            match ready.try_io(|terminal| Ok(rustix::io::read(terminal, &mut buffer)?)) {
-                Ok(Ok(0)) => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the modem has gone")),
-                Ok(Ok(count)) => {
-                    self.received.extend_from_slice(&buffer[..count]);
-                    return Ok(());
-                }
-                // Linux tells so when the other end of a pseudo-terminal is closed.
-                Ok(Err(error)) if Errno::from_io_error(&error) == Some(Errno::IO) => {
-                    return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the modem has gone"));
-                }
-                Ok(Err(error)) => return Err(error),
-                Err(_would_block) => {}
+        match self.terminal.read(&mut buffer).await? {
+            0 => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the modem has gone")),
+            count => {
+                self.received.extend_from_slice(&buffer[..count]);
+                Ok(())
             }
         }
     }
@@ -158,7 +159,9 @@ fn is_unsolicited(line: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustix::fs::{Mode, OFlags};
     use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    use std::os::fd::OwnedFd;
     use std::os::unix::ffi::OsStringExt;
     use std::path::PathBuf;
 
@@ -205,6 +208,47 @@ mod tests {
         assert_eq!(port.command("AT+CFUN=1", None).await.unwrap(), ["OK"], "what came before the echo");
         assert_eq!(port.command("ATI", None).await.unwrap(), ["first", "ATI", "OK"]);
         assert_eq!(modem.join().unwrap().0, ["AT+X?", "AT+Y", "ATV0", "AT+CFUN=1", "ATI"]);
+    }
+
+    #[tokio::test]
+    async fn lines_of_a_dialogue_are_heard_without_what_came_before_the_echo() {
+        let (path, _slave, modem) = modem(vec![
+            "\r\n+CREG: 0\r\nAT+X?\r|\r\n+X: 1\r\n\r\nOK\r\n",
+            "\r\n+Y: 2\r\n\r\nOK\r\n",
+            "\r\n+CREG: 1\r\n\r\n+W: 4\r\nOK\r\n",
+            "\r\n+CREG: 5\r\nAT+V\r|\r\n|>| ",
+        ]);
+        let mut port = AtPort::open(&path).unwrap();
+        let is = |wanted: &'static str| move |line: &str| line == wanted;
+        port.say(b"AT+X?").await.unwrap();
+        assert_eq!(port.hear(false, is("+X: 1")).await.unwrap(), "+X: 1");
+        assert_eq!(port.hear(false, is("OK")).await.unwrap(), "OK");
+        // Without an echo the first line is the answer.
+        port.say(b"AT+Y").await.unwrap();
+        assert_eq!(port.hear(false, is("+Y: 2")).await.unwrap(), "+Y: 2");
+        assert_eq!(port.hear(false, is("OK")).await.unwrap(), "OK");
+        // Without an echo, and with another line than was wanted, it is the first one that was heard.
+        port.say(b"AT+W").await.unwrap();
+        assert_eq!(port.hear(false, is("+W: 3")).await.unwrap(), "+CREG: 1");
+        port.say(b"AT+V").await.unwrap();
+        assert_eq!(port.hear(true, |_| false).await.unwrap(), "> ");
+        assert_eq!(modem.join().unwrap().0, ["AT+X?", "AT+Y", "AT+W", "AT+V"]);
+    }
+
+    #[tokio::test]
+    async fn what_was_heard_in_vain_is_told() {
+        let (path, _slave, modem) = modem(vec!["\r\n+CREG: 0\r\n"]);
+        let mut port = AtPort::open(&path).unwrap();
+        port.say(b"AT+X?").await.unwrap();
+        let joined = tokio::task::spawn_blocking(|| modem.join().unwrap());
+        // The other end stays until this one has heard what it said.
+        let (_, master) = joined.await.unwrap();
+        while port.strays().is_empty() {
+            let heard = port.hear(false, |line| line == "+X: 1");
+            assert!(tokio::time::timeout(std::time::Duration::from_millis(20), heard).await.is_err());
+        }
+        assert_eq!(port.strays(), ["+CREG: 0"]);
+        drop(master);
     }
 
     #[tokio::test]

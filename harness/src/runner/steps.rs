@@ -175,7 +175,7 @@ impl<S: Stage> Play<'_, S> {
 
     /// Plays a dialogue: says what the host says, and hears whether the modem says what it must, line by line.
     async fn dialogue(&self, transcript: &Transcript, patience: Duration) -> Differences {
-        let mut ports: HashMap<usize, (AtPort, Vec<u8>)> = HashMap::new();
+        let mut ports: HashMap<usize, AtPort> = HashMap::new();
         let mut heard = Vec::new();
         for line in &transcript.lines {
             if let std::collections::hash_map::Entry::Vacant(place) = ports.entry(line.port) {
@@ -183,11 +183,11 @@ impl<S: Stage> Play<'_, S> {
                     .await
                     .unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))
                 {
-                    Ok(port) => drop(place.insert((port, Vec::new()))),
+                    Ok(port) => drop(place.insert(port)),
                     Err(error) => return vec![(vec![line.to_string()], vec![format!("({error})")])],
                 }
             }
-            let Some((port, said)) = ports.get_mut(&line.port) else { continue };
+            let Some(port) = ports.get_mut(&line.port) else { continue };
             let text = match Template::parse(&line.text()) {
                 Ok(template) if !line.is_pattern => self.fill(&template),
                 _ => line.text().into_owned(),
@@ -195,9 +195,8 @@ impl<S: Stage> Play<'_, S> {
             if line.direction == Direction::Command {
                 // What is no text goes as it is: there is no variable in it.
                 let bytes = if std::str::from_utf8(&line.text).is_ok() { text.into_bytes() } else { line.text.clone() };
-                *said = bytes;
                 heard.push(line.to_string());
-                if let Err(error) = port.say(said).await {
+                if let Err(error) = port.say(&bytes).await {
                     return vec![(heard.clone(), vec![format!("({error})")])];
                 }
                 continue;
@@ -205,10 +204,14 @@ impl<S: Stage> Play<'_, S> {
             let pattern = line.is_pattern.then(|| Pattern::parse(&text).ok()).flatten();
             let wanted = pattern.as_ref().map_or_else(|| Wanted::Text(text.clone()), Wanted::Pattern);
             let is_prompt = matches!(&wanted, Wanted::Text(text) if text.trim_end() == ">");
-            let seen = match timeout(patience, port.hear(said, is_prompt)).await {
+            let is_wanted = |line: &str| wanted.matches(line).is_some();
+            let seen = match timeout(patience, port.hear(is_prompt, is_wanted)).await {
                 Ok(Ok(line)) => line,
                 Ok(Err(error)) => format!("({error})"),
-                Err(_) => format!("(nothing in {})", time(patience)),
+                Err(_) => match port.strays().first() {
+                    Some(line) => line.clone(),
+                    None => format!("(nothing in {})", time(patience)),
+                },
             };
             let captured = if is_prompt && seen.trim_end() == ">" { Some(Vec::new()) } else { wanted.matches(&seen) };
             match captured {

@@ -212,6 +212,8 @@ enum PkiCommand {
         #[arg(value_name = "DIR")]
         folder: PathBuf,
     },
+    /// Make a certificate revocation list, for cards that take them (`esimlab up --card crl`, `lpad --load-crl`)
+    Crl(crate::pki_cmd::CrlArgs),
 }
 
 /// Something that ends the program, and its exit code.
@@ -269,6 +271,7 @@ pub fn main() -> ExitCode {
         Command::Cards { name: Some(name) } => card_file(&name),
         Command::Cards { name: None } => cards(),
         Command::Pki(PkiCommand::New { folder }) => new_pki(&folder),
+        Command::Pki(PkiCommand::Crl(args)) => crate::pki_cmd::crl(&args),
         Command::Profile(command) => crate::profile::run(&command),
         Command::Lpad { arguments } => {
             return lpad::main_with(std::iter::once("esimlab lpad".into()).chain(arguments));

@@ -25,6 +25,7 @@ pub mod lpa;
 mod nvm;
 pub mod order_cmd;
 mod peer;
+mod pki_cmd;
 mod profile;
 mod qr;
 pub mod report;

@@ -4,6 +4,7 @@
 #   messages   the messages of ES10 and ES8+
 #   elements   unprotected profile packages
 #   packages   bound profile packages with valid MACs, in pieces of any size
+#   ota        secured packets in short messages, with right keys
 #   apdus      sequences of APDUs on a card with profiles
 # Inputs that lead somewhere new are kept in corpus/TARGET. No nightly compiler is needed.
 set -eu

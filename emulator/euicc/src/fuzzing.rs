@@ -59,6 +59,45 @@ fn header(iccid: Iccid) -> Vec<u8> {
         .into_vec()
 }
 
+/// The key of [`managed_package`] for ciphering, and that for checksums.
+pub const OTA_KEYS: [[u8; 16]; 2] = [[0x11; 16], [0x22; 16]];
+
+/// A package like [`package`] with a security domain (TAR 000001, minimum security 00, AES keys of version 01) and remote
+/// management of the files of the UICC (TAR 000002) and of the USIM (TAR 000003).
+pub fn managed_package(iccid: Iccid) -> Vec<u8> {
+    const DOMAIN: [u8; 8] = [0xA0, 0x00, 0x00, 0x01, 0x51, 0x00, 0x00, 0x00];
+    const USIM: [u8; 12] = [0xA0, 0x00, 0x00, 0x00, 0x87, 0x10, 0x02, 0xFF, 0x49, 0xFF, 0x05, 0x89];
+    let element = |tag: u32, number: u32, content: &dyn Fn(Writer) -> Writer| {
+        let header = |w: Writer| w.nested(0xA0, |w| w.put(0x80, &[]).integer(0x81, number));
+        Writer::new().nested(tag, |w| content(header(w))).into_vec()
+    };
+    let domain = element(0xA6, 6, &|w| {
+        let w = w.nested(0xA1, |w| {
+            let w = w.put(0x4F, &DOMAIN[..5]).put(0x4F, &DOMAIN).put(0x4F, &DOMAIN);
+            w.nested(0xEA, |w| w.put(0x80, &[0x01, 0, 0, 0, 0, 2, 1, 0, 3, 0, 0, 1, 0]))
+        });
+        w.nested(0xA2, |w| {
+            (1..).zip(&OTA_KEYS).fold(w, |w, (identifier, key): (u8, _)| {
+                w.nested(0x30, |w| {
+                    let w = w.put(0x95, &[0x18]).put(0x82, &[identifier]).put(0x83, &[0x01]);
+                    w.nested(0x30, |w| w.nested(0x30, |w| w.put(0x80, &[0x88]).put(0x86, key)))
+                })
+            })
+        })
+    });
+    let files = |number: u8, usim: bool| {
+        element(0xA7, u32::from(number) + 5, &|w| {
+            let w = w.put(0x4F, &DOMAIN).nested(0xA0, |w| w.put(0x04, &[0, 0, number]));
+            let w = w.put(0x81, &[0]).put(0x04, &[0]).put(0x04, &[0]);
+            if usim { w.nested(0x30, |w| w.put(0x80, &USIM).put(0x81, &[0]).put(0x82, &[0])) } else { w }
+        })
+    };
+    let mut package = package(iccid);
+    // The last element ends the package.
+    let end = package.split_off(package.len() - 9);
+    [package, domain, files(2, false), files(3, true), end].concat()
+}
+
 /// A package with a PIN, some files that anybody may change, a USIM and its authentication.
 pub fn package(iccid: Iccid) -> Vec<u8> {
     // Whoever asks may do everything.

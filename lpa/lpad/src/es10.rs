@@ -3,8 +3,10 @@
 //! A request goes to the card as a chain of STORE DATA commands, its response comes back by GET RESPONSE. Responses
 //! that the card has signed are returned as they came, to be forwarded.
 
+use rsp::cert::RevocationList;
 use rsp::es10::auth::{self, AuthenticateErrorCode, AuthenticateServerResponse};
 use rsp::es10::config::{self, ConfiguredAddresses, SetDefaultDpAddressResult};
+use rsp::es10::crl::{self, LoadCrlResponse};
 use rsp::es10::download::{
     self, CANCEL_SESSION_INVALID_TRANSACTION_ID, CancelSessionRequest, CancelSessionResponse, DownloadErrorCode,
     PrepareDownloadResponse,
@@ -439,6 +441,20 @@ impl<L: ApduLink> Card<L> {
         self.result("DeleteProfile", profiles::TAG_DELETE_PROFILE, &request, |code| {
             DeleteResult::from_code(code).name()
         })
+    }
+
+    /// ES10b.LoadCRL (§5.7.12) of a `CertificateList`; gives the numbers of its parts that the card does not have yet.
+    pub fn load_crl(&mut self, list: &RevocationList) -> Result<Vec<u32>, CardError> {
+        let function = "LoadCRL";
+        let malformed = |source| CardError::Malformed { function, source };
+        let request = crl::encode_load_crl_request(list.der()).map_err(malformed)?;
+        match LoadCrlResponse::parse(&self.call(function, &request)?) {
+            Ok(LoadCrlResponse::Ok { missing_parts }) => Ok(missing_parts),
+            Ok(LoadCrlResponse::Error(code)) => {
+                Err(CardError::Refused { function, code: code.code(), name: code.name() })
+            }
+            Err(source) => Err(malformed(source)),
+        }
     }
 
     /// ES10c.SetNickname (§5.7.21); an empty nickname removes it.

@@ -44,6 +44,8 @@ steps! {
     GetEuiccConfiguredAddresses => "getEuiccConfiguredAddresses",
     /// ES10a.SetDefaultDpAddress.
     SetDefaultDpAddress => "setDefaultDpAddress",
+    /// ES10b.LoadCRL.
+    LoadCrl => "loadCRL",
     /// Asking SM-DSs for events (SGP.22 §3.6.2).
     Discover => "discover",
     /// ES9+.InitiateAuthentication.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
+use rsp::cert::RevocationList;
 use rsp::es10::info::{EuiccInfo2, ExtCardResource};
 use rsp::es10::notification::NotificationEvent;
 use rsp::es10::profiles::{ProfileClass, ProfileId, ProfileInfo, ProfileState};
@@ -245,6 +246,20 @@ impl<L: ApduLink, H: Http> Lpa<'_, L, H> {
             |card| card.set_default_dp_address(address),
             |()| Details::new().with("address", address),
         )
+    }
+
+    /// Loads a certificate revocation list; gives the numbers of its parts that the card does not have yet.
+    pub fn load_crl(&mut self, list: &RevocationList) -> Outcome<Vec<u32>> {
+        let step = Step::LoadCrl;
+        let facts = |missing: &Vec<u32>| {
+            Details::new().with("number", list.number().to_string()).with("missing_parts", missing.len())
+        };
+        let loaded = self.card_step(step, |card| card.load_crl(list), facts);
+        loaded.map_err(|failure| match failure.euicc.as_ref().and_then(|euicc| euicc.status_word) {
+            // SGP.22 v2.5 §5.7.12: the function is optional, and gone in version 3.
+            Some(0x6A88 | 0x6D00) => failure.with_hint("this eUICC takes no revocation lists, as most of them"),
+            _ => failure,
+        })
     }
 
     /// What the card says of itself.

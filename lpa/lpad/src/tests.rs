@@ -799,6 +799,23 @@ fn profiles_are_found_by_number_iccid_and_aid() {
 }
 
 #[test]
+fn revocation_lists_are_loaded() {
+    use rsp::cert::RevocationList;
+    use rsp::es10::crl::{LoadCrlErrorCode, LoadCrlResponse};
+    // Made with OpenSSL, number 5.
+    let pem = include_str!("../../rsp/src/cert/known_crl.pem");
+    let list = RevocationList::from_pem_or_der(pem.as_bytes()).unwrap();
+    let load = |answer: Answer| Bench::new().card(0xBF35, answer).run(|lpa| lpa.load_crl(&list)).0;
+    let answer = |response: LoadCrlResponse| Answer::Data(response.encode());
+    assert!(load(answer(LoadCrlResponse::Ok { missing_parts: vec![] })).unwrap().is_empty());
+    assert_eq!(load(answer(LoadCrlResponse::Ok { missing_parts: vec![2, 3] })).unwrap(), [2, 3]);
+    let failure = load(answer(LoadCrlResponse::Error(LoadCrlErrorCode::FresherCrlAlreadyLoaded))).unwrap_err();
+    assert!(failure.to_string().contains("fresherCrlAlreadyLoaded (5)"), "{failure}");
+    let failure = load(Answer::Status(0x6A88)).unwrap_err();
+    assert!(failure.to_string().ends_with("hint: this eUICC takes no revocation lists, as most of them"), "{failure}");
+}
+
+#[test]
 fn deleting_tells_the_server() {
     let delete = |network: Result<(u32, Value), u32>| {
         let mut bench =

@@ -331,10 +331,13 @@ impl<'a> CommandPacket<'a> {
         Some(CommandPacket { spi: SecurityParameters([spi1, spi2]), kic, kid, tar, head, check_length, secured })
     }
 
-    /// The versions of the keys that it needs, for ciphering and for the check; `None` for one that it does not need.
+    /// The versions of the keys that it or the response needs, for ciphering and for the check; `None` for one that
+    /// neither needs.
     pub fn key_versions(&self) -> [Option<u8>; 2] {
-        let is_checked = self.spi.check() >= Check::Cryptographic;
-        [self.spi.is_ciphered().then_some(self.kic >> 4), is_checked.then_some(self.kid >> 4)]
+        let is_ciphered = self.spi.is_ciphered() || self.spi.response_is_ciphered();
+        let is_checked =
+            [self.spi.check(), self.spi.response_check()].iter().any(|check| *check >= Check::Cryptographic);
+        [is_ciphered.then_some(self.kic >> 4), is_checked.then_some(self.kid >> 4)]
     }
 
     /// Deciphers it and holds it against its check.
@@ -365,7 +368,8 @@ impl<'a> CommandPacket<'a> {
     }
 
     /// The answer to it: the user data of a short message, its header element included. Errors of the keys themselves
-    /// are told without security, for nothing can be secured by what is wrong.
+    /// are told without security, for nothing can be secured by what is wrong; without a key that the response should
+    /// have been secured with it is open as well.
     pub fn respond(&self, status: ResponseStatus, counter: u64, data: &[u8], keys: Option<&KeySet>) -> Vec<u8> {
         use ResponseStatus as Status;
         let is_open = matches!(status, Status::CheckFailed | Status::Ciphering | Status::Security | Status::TarUnknown);

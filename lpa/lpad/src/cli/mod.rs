@@ -15,12 +15,13 @@
 //! - `hint`: what to try.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::builder::RangedU64ValueParser;
 use clap::{ArgGroup, Parser, ValueEnum};
+use rsp::cert::RevocationList;
 use rsp::{ActivationCode, Aid};
 
 use crate::download::{DownloadRequest, Source};
@@ -43,8 +44,18 @@ use output::{Output, Success};
 const USE_SMDP: &str = "UseSMDP";
 
 /// The operations that are no download, and with which the options of a download mean nothing.
-const NO_DOWNLOAD: [&str; 9] =
-    ["remove", "list", "enable", "disable", "nickname", "info", "notifications", "default_address", "discover"];
+const NO_DOWNLOAD: [&str; 10] = [
+    "remove",
+    "list",
+    "enable",
+    "disable",
+    "nickname",
+    "info",
+    "notifications",
+    "default_address",
+    "discover",
+    "load_crl",
+];
 
 /// Installs, lists and manages eSIM profiles on an eUICC behind a modem.
 #[derive(Debug, Clone, Parser)]
@@ -105,6 +116,10 @@ pub struct Args {
     /// Set the default SM-DP+ address of the eUICC; an empty one takes it away
     #[arg(long, value_name = "ADDRESS", group = "operation")]
     pub default_address: Option<String>,
+
+    /// Load a certificate revocation list (PEM or DER) into the eUICC, which refuses servers that it names
+    #[arg(long, value_name = "FILE", group = "operation")]
+    pub load_crl: Option<PathBuf>,
 
     /// Trust the certificate issuers in this file (PEM or DER) and no others; may be given more than once
     #[arg(long, value_name = "FILE")]
@@ -219,11 +234,16 @@ fn operate(args: &Args, output: &mut Output) -> Outcome<Success> {
     if let Some(smds) = args.discover.as_deref().filter(|address| !address.is_empty()) {
         rsp::ServerAddress::parse(smds).map_err(|error| Failure::new(Step::Discover, error.to_string()))?;
     }
+    let list = args.load_crl.as_deref().map(revocation_list).transpose()?;
     let log = if args.verbose { Log::to_stderr() } else { Log::default() };
     let http = CurlHttp::new(http_options(args)?, log.clone());
     let link = open_link(args, log).map_err(|error| Failure::of_link(Step::OpenCard, &error))?;
     output.step_done(Step::OpenCard, Details::new().with("device", args.device.display().to_string()));
     let mut lpa = Lpa::new(Card::new(link, args.segment), http, output);
+    if let Some(list) = list {
+        let missing = lpa.load_crl(&list)?.len();
+        return Ok(Success::CrlLoaded { number: list.number(), missing });
+    }
     perform(args, download, &mut lpa)
 }
 
@@ -279,6 +299,13 @@ fn perform(
             Ok(Success::Removed(list.len()))
         }
     }
+}
+
+/// Reads the file of a revocation list.
+fn revocation_list(path: &Path) -> Outcome<RevocationList> {
+    let fail = |problem: &dyn std::fmt::Display| Failure::new(Step::LoadCrl, format!("{}: {problem}", path.display()));
+    let bytes = std::fs::read(path).map_err(|error| fail(&error))?;
+    RevocationList::from_pem_or_der(&bytes).map_err(|error| fail(&error))
 }
 
 fn download_request(args: &Args, code: &str) -> Outcome<DownloadRequest> {

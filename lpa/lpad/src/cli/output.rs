@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::io::{IsTerminal, Write as _};
 
 use indicatif::{ProgressBar, ProgressStyle};
+use rsp::cert::CrlNumber;
 use rsp::es10::notification::{NotificationEvent, NotificationMetadata};
 use rsp::es10::profiles::ProfileInfo;
 use rsp::ids::to_hex;
@@ -37,6 +38,11 @@ pub(super) enum Success {
     Sent(usize),
     Removed(usize),
     Discovered(Vec<Discovered>),
+    CrlLoaded {
+        number: CrlNumber,
+        /// How many parts of the list the card does not have yet.
+        missing: usize,
+    },
 }
 
 /// The listener of the command line.
@@ -135,6 +141,9 @@ fn success_facts(success: &Success) -> Details {
             facts.with_some("iccid", profile.iccid.map(|iccid| iccid.to_string()))
         }
         Success::AddressSet { .. } => facts,
+        Success::CrlLoaded { number, missing } => {
+            facts.with("number", number.to_string()).with("missing_parts", *missing)
+        }
         Success::Info(info) => info_facts(info),
         Success::Profiles(list) => {
             let list: Vec<Value> =
@@ -228,6 +237,13 @@ fn success_words(success: &Success) -> (String, String) {
             changed.left().into_iter().for_each(|failure| note_left(&mut notes, failure));
         }
         Success::Named(_) => out.push_str("Nickname is set\n"),
+        Success::CrlLoaded { number, missing: 0 } => {
+            let _ = writeln!(out, "Revocation list {number} is loaded");
+        }
+        Success::CrlLoaded { number, missing } => {
+            let parts = if *missing == 1 { "1 part is".to_owned() } else { format!("{missing} parts are") };
+            let _ = writeln!(out, "A part of revocation list {number} is loaded; {parts} missing yet");
+        }
         Success::AddressSet { taken_away: false } => out.push_str("Default SM-DP+ address is set\n"),
         Success::AddressSet { taken_away: true } => out.push_str("Default SM-DP+ address is taken away\n"),
         Success::Info(info) => info_words(&mut out, info),

@@ -204,6 +204,8 @@ pub struct Order {
     pub(crate) attempts: u32,
     pub(crate) wrong_codes: u32,
     pub(crate) events: Vec<OrderEvent>,
+    /// How often it was given to somebody: what was begun for an earlier holder ends there.
+    pub(crate) holder: u32,
     /// What its package demands of a card.
     pub(crate) needs: Needs,
     /// The package under keys of its own, made once.
@@ -243,6 +245,7 @@ impl Order {
             attempts: 0,
             wrong_codes: 0,
             events: Vec::new(),
+            holder: 0,
             protected: None,
             bound: None,
         }
@@ -401,6 +404,7 @@ impl Orders {
         if let Some(order) = self.all.get_mut(id.0) {
             order.spec.matching_id = matching_id;
             order.spec.eid = eid;
+            order.holder = order.holder.wrapping_add(1);
         }
         self.index(id);
         Ok(())

@@ -79,6 +79,8 @@ struct Session {
     server_challenge: [u8; 16],
     /// The card, once it has proved itself.
     euicc: Option<(Eid, Certificate)>,
+    /// The [holder](Order::holder) of its order, once that is found.
+    holder: u32,
     stage: Stage,
 }
 
@@ -364,6 +366,7 @@ impl Smdp {
                         address: opening.address,
                         server_challenge: opening.server_challenge,
                         euicc: None,
+                        holder: 0,
                         stage: Stage::Opened,
                     };
                     self.sessions.insert(transaction_id.clone(), session);

@@ -56,8 +56,12 @@ impl Smdp {
                 self.progress(id, Some(eid), Point::Eligibility, eligible.clone().unwrap_or(Ok(())), None, now);
                 eligible.unwrap_or(Ok(())).map(|()| id)
             }
-            Err(status) => {
-                if let Some(id) = self.orders.by_matching_id(&card.matching_id).map(Order::id) {
+            Err((id, status)) => {
+                if let Some(id) = id {
+                    // SGP.22 §3.1.3, §3.1.6: one try too many ends the order.
+                    if Status::RetriesExceeded.is(&status) {
+                        self.move_order(id, OrderState::Error, "the download was tried too often".to_owned(), now);
+                    }
                     self.progress(id, Some(eid), Point::Eligibility, Err(status.clone()), None, now);
                 }
                 Err(status)
@@ -71,6 +75,7 @@ impl Smdp {
         let bound = order.bound.as_ref().filter(|bound| bound.eid == eid && is_on(curve, &bound.euicc_otpk));
         let bpp_euicc_otpk = bound.map(|bound| bound.euicc_otpk);
         let cc_required = order.needs_confirmation_code();
+        let holder = order.holder;
         let profile_metadata = order.profile().metadata(&self.config.address).encode();
         let profile_metadata = match self.next_flaw {
             Some(flaw) => flaw.metadata(&profile_metadata),
@@ -78,6 +83,7 @@ impl Smdp {
         };
         self.changed(id, false);
         if let Some(session) = self.sessions.get_mut(transaction_id) {
+            session.holder = holder;
             session.stage = Stage::Busy { order: Some(id) };
         }
         Ok(Job::Offer {
@@ -111,15 +117,26 @@ impl Smdp {
         }))
     }
 
-    /// The order that a card asks for, if it may have it now (SGP.22 §5.6.3).
-    fn find_order(&self, matching_id: &str, eid: Eid, now: i64) -> Result<&Order, StatusError> {
+    /// The order that a card asks for, if it may have it now (SGP.22 §5.6.3); else why not, and which order it is about.
+    fn find_order(
+        &self,
+        matching_id: &str,
+        eid: Eid,
+        now: i64,
+    ) -> Result<&Order, (Option<OrderId>, StatusError)> {
         let order = if matching_id.is_empty() {
             // SGP.23 §4.3.14.2.2, sequence 14: without a matching id it is the EID that is unknown.
-            self.orders.default_for(eid).ok_or_else(|| Status::EidMismatch.with(format!("nothing waits for {eid}")))?
+            let nothing = || (None, Status::EidMismatch.with(format!("nothing waits for {eid}")));
+            self.orders.default_for(eid).ok_or_else(nothing)?
         } else {
-            let order = self.orders.by_matching_id(matching_id);
-            order.ok_or_else(|| Status::MatchingIdRefused.with(format!("no order has matching id {matching_id:?}")))?
+            let unknown = || (None, Status::MatchingIdRefused.with(format!("no order has matching id {matching_id:?}")));
+            self.orders.by_matching_id(matching_id).ok_or_else(unknown)?
         };
+        self.may_have(order, matching_id, eid, now).map(|()| order).map_err(|status| (Some(order.id), status))
+    }
+
+    /// Whether a card may have an order now.
+    fn may_have(&self, order: &Order, matching_id: &str, eid: Eid, now: i64) -> Result<(), StatusError> {
         // An order for any card is for the one that has fetched its package, from then on.
         let expected = order.eid().or(order.bound.as_ref().map(|bound| bound.eid));
         if let Some(expected) = expected.filter(|expected| *expected != eid) {
@@ -141,7 +158,7 @@ impl Smdp {
         if order.spec.max_attempts.or(self.config.max_attempts).is_some_and(|most| order.attempts >= most) {
             return Err(Status::RetriesExceeded.with(format!("it was tried {} times", order.attempts)));
         }
-        Ok(order)
+        Ok(())
     }
 }
 

@@ -43,7 +43,14 @@ impl Smdp {
             Stage::Opened | Stage::Refused => None,
         };
         self.tell(now, SmdpEventKind::SessionCancelled { transaction_id, reason: cancel.reason });
-        if let Some(order) = order {
+        // What another card has got by now, or the order is given to somebody else: that goes on.
+        let own = |id: &OrderId| {
+            self.orders.get(*id).is_some_and(|order| {
+                let eid = session.euicc.as_ref().map(|(eid, _)| *eid);
+                order.holder == session.holder && order.bound_to().is_none_or(|bound| Some(bound) == eid)
+            })
+        };
+        if let Some(order) = order.filter(own) {
             self.order_cancelled(order, cancel.reason, now);
         }
         Ok(Answer::Cancelled)

@@ -85,6 +85,7 @@ pub struct Registration {
 #[derive(Debug, Clone)]
 pub struct Plan {
     order: OrderId,
+    holder: u32,
     from: OrderState,
     to: OrderState,
     eid: Option<Eid>,
@@ -182,7 +183,7 @@ impl Smdp {
     /// ES2+ confirmOrder (SGP.22 §5.3.2), the first step.
     pub fn plan_confirmation(&mut self, caller: &str, request: &ConfirmOrder) -> Result<Plan, StatusError> {
         let order = self.order_of(caller, request.iccid)?;
-        let (id, from) = (order.id, order.state);
+        let (id, from, holder) = (order.id, order.state, order.holder);
         if !matches!(from, OrderState::Allocated | OrderState::Linked) {
             return Err(Status::ProfileInUse.with(format!("profile {} is {from}: order it first", request.iccid)));
         }
@@ -209,6 +210,7 @@ impl Smdp {
         let to = if request.release { OrderState::Released } else { OrderState::Confirmed };
         Ok(Plan {
             order: id,
+            holder,
             from,
             to,
             eid,
@@ -228,6 +230,7 @@ impl Smdp {
         let spec = &order.spec;
         Ok(Plan {
             order: order.id,
+            holder: order.holder,
             from: order.state,
             to: OrderState::Released,
             eid: spec.eid,
@@ -256,7 +259,8 @@ impl Smdp {
     /// The second step, when the event is registered or there is none.
     pub fn carry_out(&mut self, caller: &str, plan: Plan, now: i64) -> Result<Confirmed, StatusError> {
         // In between, somebody may have moved the order.
-        if self.orders.get(plan.order).map(Order::state) != Some(plan.from) {
+        let now_is = self.orders.get(plan.order).map(|order| (order.state, order.holder));
+        if now_is != Some((plan.from, plan.holder)) {
             return Err(Status::ProfileInUse.with("the order has moved in the meantime"));
         }
         self.orders.associate(plan.order, plan.matching_id.clone(), plan.eid).map_err(|error| association(&error))?;

@@ -40,19 +40,18 @@ impl Smdp {
         let (Some((eid, _)), Stage::Busy { order: Some(order_id) }) = (&session.euicc, &session.stage) else {
             return Err(unknown_transaction(transaction_id));
         };
-        let (eid, order_id, credentials) = (*eid, *order_id, session.credentials);
+        let (eid, order_id, credentials, holder) = (*eid, *order_id, session.credentials, session.holder);
         if download.transaction_id != *transaction_id {
             return Err(unknown_transaction(&download.transaction_id));
         }
+        // First of all: a code that is wrong counts against nobody's order but the one that is asked for.
+        self.still_there(order_id, eid, holder)?;
         let code = self.check_confirmation_code(order_id, transaction_id, download.hash_cc, now);
         self.progress(order_id, Some(eid), Point::ConfirmationCode, code.clone(), None, now);
         code?;
         let order = self.orders.get(order_id).ok_or_else(|| unknown_transaction(transaction_id))?;
-        self.still_there(order, eid)?;
-        let bound = order.bound.clone().filter(|bound| bound.eid == eid && bound.euicc_otpk == download.euicc_otpk);
-        if bound.is_none() && order.bound.is_some() && !self.config.rebind {
-            return Err(Status::NoRebinding.with("the eUICC has another one-time key than before"));
-        }
+        self.may_bind(order, &download.euicc_otpk)?;
+        let bound = order.bound.clone().filter(|bound| bound.euicc_otpk == download.euicc_otpk);
         Ok(BindJob {
             credentials,
             transaction_id: transaction_id.clone(),
@@ -71,14 +70,30 @@ impl Smdp {
     }
 
     /// Another session may have got the order in the meantime, or somebody has moved it.
-    fn still_there(&self, order: &Order, eid: Eid) -> Result<(), StatusError> {
+    fn still_there(&self, order: OrderId, eid: Eid, holder: u32) -> Result<(), StatusError> {
+        let gone = |message: String| Err(Status::MatchingIdRefused.with(message));
+        let Some(order) = self.orders.get(order) else { return gone("the order is gone".to_owned()) };
         if let Some(other) = order.bound.as_ref().map(|bound| bound.eid).filter(|other| *other != eid) {
             return Err(Status::EidMismatch.with(format!("the package has gone to {other} in the meantime")));
         }
         if !matches!(order.state, OrderState::Released | OrderState::Downloaded) {
-            return Err(Status::MatchingIdRefused.with(format!("the order is {} by now", order.state)));
+            return gone(format!("the order is {} by now", order.state));
+        }
+        // Cancelled and given to somebody else: the profile is the same, the order is not.
+        if order.holder != holder {
+            return gone("the order was given to somebody else in the meantime".to_owned());
         }
         Ok(())
+    }
+
+    /// Whether a package may be bound to this one-time key (SGP.22 §3.1.3.2): to another than before only by rule.
+    fn may_bind(&self, order: &Order, euicc_otpk: &[u8; 65]) -> Result<(), StatusError> {
+        match &order.bound {
+            Some(bound) if bound.euicc_otpk != *euicc_otpk && !self.config.rebind => {
+                Err(Status::NoRebinding.with("the eUICC has another one-time key than before"))
+            }
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn deliver(
@@ -92,8 +107,10 @@ impl Smdp {
         let session = self.sessions.get(transaction_id).ok_or_else(|| unknown_transaction(transaction_id))?;
         let Some((_, euicc)) = &session.euicc else { return Err(unknown_transaction(transaction_id)) };
         let key = euicc.public_key().clone();
+        self.still_there(order_id, eid, session.holder)?;
         let order = self.orders.get(order_id).ok_or_else(|| unknown_transaction(transaction_id))?;
-        self.still_there(order, eid)?;
+        // Two sessions of one card may have come this far at the same time.
+        self.may_bind(order, &ready.bound.euicc_otpk)?;
         let delivery = Delivery { order: order_id, key, iccid: order.profile().iccid(), answered: false };
         let segments = ready.bound.segments();
         if let Some(order) = self.orders.get_mut(order_id) {

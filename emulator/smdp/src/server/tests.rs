@@ -356,8 +356,11 @@ fn expiry_and_retries_of_an_order() {
     assert_eq!(codes(card.authenticate_client(&mut smdp, Some("OLD"))), "8.8.5/4.10");
     assert!(card.authenticate_client(&mut smdp, Some("TWICE")).is_ok());
     assert!(card.authenticate_client(&mut smdp, Some("TWICE")).is_ok());
+    assert_eq!(smdp.orders()[1].state(), OrderState::Released);
+    // One too many ends the order (SGP.22 §3.1.6).
     assert_eq!(codes(card.authenticate_client(&mut smdp, Some("TWICE"))), "8.8.5/6.4");
-    assert_eq!(smdp.orders()[1].attempts(), 2);
+    assert_eq!((smdp.orders()[1].attempts(), smdp.orders()[1].state()), (2, OrderState::Error));
+    assert_eq!(codes(card.authenticate_client(&mut smdp, Some("TWICE"))), "8.2.6/3.8");
 }
 
 #[test]
@@ -728,6 +731,136 @@ proptest! {
             let _ = smdp.handle_notification(&bytes, NOW);
             let request = InitiateAuthentication { euicc_challenge: &card.challenge, euicc_info1: &bytes, smdp_address: ADDRESS };
             prop_assert!(smdp.initiate_authentication(request, NOW).is_err());
+        }
+    }
+}
+
+#[test]
+fn a_wrong_code_does_no_harm_to_an_order_that_another_card_has() {
+    let mut config = config(pki());
+    config.max_wrong_codes = 0;
+    let mut smdp = Smdp::new(config, Box::new(SeededRandom::new(7, "smdp"))).unwrap();
+    let code = Some("12345678".to_owned());
+    smdp.add_order(OrderSpec { confirmation_code: code, ..OrderSpec::new("CC", profile()) }, NOW).unwrap();
+    let (card, other) = (Card::on(Curve::P256), Card::numbered(Curve::P256, 9));
+    let late = other.authenticate_client(&mut smdp, Some("CC")).unwrap();
+    let later = other.authenticate_client(&mut smdp, Some("CC")).unwrap();
+    let (_, package) = card.download(&mut smdp, Some("CC"), Some("12345678")).unwrap();
+    let wrong = |smdp: &mut Smdp, client: &AuthenticateClientOk| {
+        let id = client.transaction_id.to_string();
+        codes(smdp.get_bound_profile_package(&id, &other.prepare(client, Some("1")), NOW))
+    };
+    assert_eq!(wrong(&mut smdp, &late), "8.1.1/3.8");
+    assert_eq!((state(&smdp), smdp.orders()[0].wrong_codes()), (OrderState::Downloaded, 0));
+    let result = card.installation(&package.transaction_id, profile().iccid(), false);
+    smdp.handle_notification(&result, NOW).unwrap();
+    assert_eq!(wrong(&mut smdp, &later), "8.1.1/3.8");
+    assert_eq!((state(&smdp), smdp.orders()[0].wrong_codes()), (OrderState::Installed, 0));
+}
+
+#[test]
+fn a_card_that_comes_late_ends_nothing_of_the_one_that_has_the_package() {
+    let mut smdp = smdp_with_order();
+    let (card, other) = (Card::on(Curve::P256), Card::numbered(Curve::P256, 9));
+    let late = other.authenticate_client(&mut smdp, Some("AC-1")).unwrap();
+    card.download(&mut smdp, Some("AC-1"), None).unwrap();
+    let id = late.transaction_id;
+    let cancel = other.cancel(&id, CancelSessionReason::EndUserRejection);
+    assert_eq!(smdp.cancel_session(&id.to_string(), &cancel, NOW), Ok(()));
+    assert_eq!(state(&smdp), OrderState::Downloaded);
+    // The card itself may give up what it has fetched.
+    let again = card.authenticate_client(&mut smdp, Some("AC-1")).unwrap().transaction_id;
+    let cancel = card.cancel(&again, CancelSessionReason::EndUserRejection);
+    assert_eq!(smdp.cancel_session(&again.to_string(), &cancel, NOW), Ok(()));
+    assert_eq!(state(&smdp), OrderState::Error);
+}
+
+#[test]
+fn an_order_that_was_given_to_somebody_else_is_out_of_reach_for_sessions_from_before() {
+    let mut smdp = smdp();
+    let iccid = profile().iccid();
+    smdp.add_order(OrderSpec::inventory(profile()), NOW).unwrap();
+    let give = |smdp: &mut Smdp, eid: Option<Eid>, matching_id: &str| {
+        let order = es2::DownloadOrder { eid, iccid: Some(iccid), profile_type: None };
+        smdp.download_order("operator", &order, NOW).unwrap();
+        let confirm = es2::ConfirmOrder {
+            iccid,
+            eid,
+            matching_id: Some(matching_id.to_owned()),
+            confirmation_code: None,
+            smds_address: None,
+            release: true,
+        };
+        let plan = smdp.plan_confirmation("operator", &confirm).unwrap();
+        smdp.carry_out("operator", plan, NOW).unwrap();
+    };
+    let take_back = |smdp: &mut Smdp, eid: Option<Eid>, matching_id: &str| {
+        let matching_id = Some(matching_id.to_owned());
+        smdp.cancel_order("operator", &es2::CancelOrder { iccid, eid, matching_id, available: true }, NOW).unwrap();
+    };
+    let (card, other) = (Card::on(Curve::P256), Card::numbered(Curve::P256, 9));
+    for eid in [Some(other.credentials.eid), None] {
+        give(&mut smdp, None, "FIRST");
+        let fetching = card.authenticate_client(&mut smdp, Some("FIRST")).unwrap();
+        let cancelling = card.authenticate_client(&mut smdp, Some("FIRST")).unwrap().transaction_id;
+        take_back(&mut smdp, None, "FIRST");
+        give(&mut smdp, eid, "SECOND");
+        let id = fetching.transaction_id.to_string();
+        let fetched = smdp.get_bound_profile_package(&id, &card.prepare(&fetching, None), NOW);
+        assert_eq!(codes(fetched), "8.2.6/3.8");
+        let cancel = card.cancel(&cancelling, CancelSessionReason::EndUserRejection);
+        assert_eq!(smdp.cancel_session(&cancelling.to_string(), &cancel, NOW), Ok(()));
+        assert_eq!(state(&smdp), OrderState::Released);
+        assert!(other.authenticate_client(&mut smdp, Some("SECOND")).is_ok());
+        take_back(&mut smdp, eid, "SECOND");
+    }
+
+    // Nor does an operator's own step go on that was planned for the earlier one.
+    let order = es2::DownloadOrder { eid: None, iccid: Some(iccid), profile_type: None };
+    smdp.download_order("operator", &order, NOW).unwrap();
+    let confirm = es2::ConfirmOrder {
+        iccid,
+        eid: None,
+        matching_id: Some("THIRD".to_owned()),
+        confirmation_code: None,
+        smds_address: None,
+        release: true,
+    };
+    let plan = smdp.plan_confirmation("operator", &confirm).unwrap();
+    let cancel = es2::CancelOrder { iccid, eid: None, matching_id: None, available: true };
+    smdp.cancel_order("operator", &cancel, NOW).unwrap();
+    smdp.download_order("operator", &order, NOW).unwrap();
+    assert_eq!(codes(smdp.carry_out("operator", plan, NOW)), "8.2.1/3.3");
+}
+
+/// Two sessions of one card reach the binding side by side: without re-binding one of them is refused.
+#[test]
+fn two_sessions_at_the_same_time_are_not_bound_to_two_keys() {
+    for rebind in [true, false] {
+        let mut config = config(pki());
+        config.rebind = rebind;
+        let mut smdp = Smdp::new(config, Box::new(SeededRandom::new(7, "smdp"))).unwrap();
+        smdp.add_order(OrderSpec::new("AC-1", profile()), NOW).unwrap();
+        let (first, mut second) = (Card::on(Curve::P256), Card::on(Curve::P256));
+        second.renew(5);
+        let mut steps = Vec::new();
+        for card in [&first, &second] {
+            let client = card.authenticate_client(&mut smdp, Some("AC-1")).unwrap();
+            let response = card.prepare(&client, None);
+            let request = Request::GetBoundProfilePackage { transaction_id: client.transaction_id, response };
+            let Step::Work(verify) = smdp.begin(request, NOW) else { panic!("there is a signature to verify") };
+            let Step::Work(bind) = smdp.resume(verify.run(), NOW) else { panic!("there is a package to bind") };
+            steps.push(bind);
+        }
+        let mut ends = steps.into_iter().map(|bind| match smdp.resume(bind.run(), NOW) {
+            Step::Answer(answer) => answer,
+            Step::Work(_) => panic!("nothing is left to do"),
+        });
+        assert!(ends.next().unwrap().is_ok());
+        let second = ends.next().unwrap();
+        match rebind {
+            true => assert!(second.is_ok()),
+            false => assert_eq!(codes(second), "8.2/3.7"),
         }
     }
 }

@@ -30,7 +30,7 @@ use smdp::{
     Store,
 };
 
-use crate::cli::{Abort, ended_from_outside, runtime};
+use crate::cli::{Abort, ended_from_outside};
 use crate::lab::{flawed_identities, own_host, system_time};
 use crate::order_cmd::{Control, default_control};
 use crate::runner::result::exit;
@@ -185,7 +185,18 @@ pub(crate) fn run(args: &SmdpArgs) -> Result<u8, Abort> {
         Some(folder) => crate::up::open_pki(folder, args.curve, None)?,
         None => Pki::generate(&PkiSpec::default(), &mut SystemRandom, system_time()).map_err(lab)?,
     };
-    runtime()?.block_on(serve(args, config, &Arc::new(pki)))
+    serving()?.block_on(serve(args, config, &Arc::new(pki)))
+}
+
+/// A runtime for connections alone, on half of the processors: the functions' cryptography has threads of its own, and
+/// the fewer threads hand work to each other, the less of it is lost on the way.
+fn serving() -> Result<tokio::runtime::Runtime, Abort> {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads((processors / 2).max(1))
+        .enable_all()
+        .build()
+        .map_err(|error| Abort::lab(format!("cannot start: {error}")))
 }
 
 async fn serve(args: &SmdpArgs, config: Config, pki: &Arc<Pki>) -> Result<u8, Abort> {

@@ -407,6 +407,11 @@ impl Profile {
         &self.package
     }
 
+    /// The profile policy rules of the metadata.
+    pub(crate) fn policy_rules(&self) -> rsp::tlv::NamedBits {
+        self.metadata.profile_policy_rules.unwrap_or_default()
+    }
+
     /// What the card is told, with this server's address where notifications go to it.
     pub fn metadata(&self, server_address: &str) -> StoreMetadata {
         let mut metadata = self.metadata.clone();

@@ -1,4 +1,4 @@
-//! Response bodies that come slowly, or not to their end.
+//! Bodies of requests, read whole; bodies of responses that come slowly, or not to their end.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -10,6 +10,39 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use hyper::body::Frame;
 use tokio::time::Sleep;
+
+/// Why the body of a request is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum BodyError {
+    /// It is longer than is allowed.
+    TooLong,
+    /// It breaks off, or is in chunks that are none.
+    Broken,
+}
+
+/// The whole body of a request. One that comes in one piece, as nearly all do, is not copied.
+pub(super) async fn whole<B>(mut body: B, limit: usize) -> Result<Bytes, BodyError>
+where
+    B: hyper::body::Body<Data = Bytes> + Unpin,
+{
+    let (mut first, mut all) = (Bytes::new(), Vec::new());
+    while let Some(frame) = std::future::poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+        // Trailers say nothing here.
+        let Ok(piece) = frame.map_err(|_| BodyError::Broken)?.into_data() else { continue };
+        if piece.len() + first.len() + all.len() > limit {
+            return Err(BodyError::TooLong);
+        }
+        if first.is_empty() && all.is_empty() {
+            first = piece;
+            continue;
+        }
+        if all.is_empty() {
+            all = std::mem::take(&mut first).to_vec();
+        }
+        all.extend_from_slice(&piece);
+    }
+    Ok(if all.is_empty() { first } else { all.into() })
+}
 
 /// A body in pieces.
 pub(super) struct Pieces {

@@ -7,6 +7,7 @@ use std::sync::{Arc, PoisonError};
 use tokio::sync::{Semaphore, mpsc};
 
 use super::fault::{self, Action, Faults, Occasion, Sought};
+use super::workers::Workers;
 use super::{FaultFired, Options, SharedSmdp, SharedSmds};
 use crate::server::work::Step;
 use crate::server::{Answer, Outgoing, Request, Smdp, SmdpEvent};
@@ -24,8 +25,7 @@ pub(super) struct Front {
     pub(super) backend: Backend,
     pub(super) faults: Faults,
     pub(super) options: Options,
-    /// Cryptography is done by as many threads as there are processors: more would only make all of it later.
-    processors: Semaphore,
+    workers: Workers,
     /// Connections that may still come.
     pub(super) connections: Arc<Semaphore>,
     outgoing: Option<mpsc::Sender<Outgoing>>,
@@ -37,11 +37,10 @@ impl Front {
     pub(super) fn new(backend: Backend, mut options: Options, outgoing: Option<mpsc::Sender<Outgoing>>) -> Self {
         let faults = Faults::default();
         faults.set(std::mem::take(&mut options.faults));
-        let processors = std::thread::available_parallelism().map_or(1, usize::from);
         Front {
             backend,
             faults,
-            processors: Semaphore::new(processors),
+            workers: Workers::new(),
             connections: Arc::new(Semaphore::new(options.max_connections.clamp(1, Semaphore::MAX_PERMITS))),
             options,
             outgoing,
@@ -117,11 +116,9 @@ impl Front {
     /// Calls a function: its cryptography off the threads that serve connections, and what has changed is kept before
     /// anybody is told.
     pub(super) async fn call(self: &Arc<Self>, request: Request) -> Result<Answer, StatusError> {
-        let permit = self.processors.acquire().await;
         let front = self.clone();
-        let driven = tokio::task::spawn_blocking(move || front.drive(request)).await;
-        drop(permit);
-        let (answer, settled) = driven.map_err(|error| Status::Internal.with(error.to_string()))?;
+        let driven = self.workers.run(move || front.drive(request)).await;
+        let (answer, settled) = driven.map_err(|_| Status::Internal.with("the function has broken off"))?;
         settled.finish(self).await?;
         answer
     }

@@ -4,16 +4,16 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
-use axum::body::{Body, Bytes, to_bytes};
-use axum::extract::Request as HttpRequest;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
+use axum::response::Response;
 
+use super::body::BodyError;
 use super::call::{Backend, Front};
 use super::es2::PeerFunction;
 use super::fault::{Action, Occasion, Sought};
 use super::{ADMIN_PROTOCOL, ADMIN_PROTOCOL_NAME, Exchange, FaultFired, Function, asn1, body, json};
-use crate::server::{Answer, Request};
+use crate::server::{Answer, Request as Call};
 use crate::status::{Status, StatusError};
 
 /// Where the functions are (SGP.22 §6.5.2).
@@ -93,12 +93,15 @@ impl Reply {
 
 /// Answers every request, whatever its path and method, so that every one is observed. Without a response the
 /// connection is to be closed instead. `certificate` says whether the client has shown one that was verified.
-pub(super) async fn answer(front: Arc<Front>, certificate: bool, request: HttpRequest) -> Option<Response> {
+pub(super) async fn answer<B>(front: Arc<Front>, certificate: bool, request: Request<B>) -> Option<Response>
+where
+    B: hyper::body::Body<Data = Bytes> + Unpin,
+{
     let (parts, body) = request.into_parts();
     let path = parts.uri.path().to_owned();
     let place = Place::of(&path, front.is_smds());
     // A body that never ends must not hold its connection for ever.
-    let body = tokio::time::timeout(front.options.patience, to_bytes(body, front.options.body_limit)).await;
+    let body = tokio::time::timeout(front.options.patience, body::whole(body, front.options.body_limit)).await;
     let began = Instant::now();
     let request = body.iter().flatten().next().cloned().unwrap_or_default();
     let mut function = match place {
@@ -112,47 +115,53 @@ pub(super) async fn answer(front: Arc<Front>, certificate: bool, request: HttpRe
             Some(Reply::plain(StatusCode::METHOD_NOT_ALLOWED, "functions are called by POST\n"))
         }
         (_, Err(_)) => Some(Reply::plain(StatusCode::REQUEST_TIMEOUT, "the body does not come\n")),
-        (_, Ok(Err(_))) => Some(Reply::plain(StatusCode::PAYLOAD_TOO_LARGE, "the body is too long\n")),
+        (_, Ok(Err(BodyError::TooLong))) => Some(Reply::plain(StatusCode::PAYLOAD_TOO_LARGE, "the body is too long\n")),
+        (_, Ok(Err(BodyError::Broken))) => Some(Reply::plain(StatusCode::BAD_REQUEST, "the body cannot be read\n")),
         (Some(Place::Json(function)), Ok(Ok(body))) => perform_json(&front, function, &parts.headers, &body).await,
         (Some(Place::Asn1), Ok(Ok(body))) => perform_asn1(&front, &parts.headers, &body, &mut function).await,
         (Some(Place::Peer(function)), Ok(Ok(body))) => {
             Some(perform_peer(&front, function, &parts.headers, certificate, &body).await)
         }
     };
-    let observer = &front.options.observer;
-    observer.exchange(&Exchange {
+    let (sent, reply) = match reply {
+        Some(mut reply) => (Bytes::from(std::mem::take(&mut reply.body)), Some(reply)),
+        None => (Bytes::new(), None),
+    };
+    front.options.observer.exchange(&Exchange {
         path,
         function,
         request_length: request.len(),
         request,
-        response: reply.as_ref().map(|reply| Bytes::from(reply.body.clone())).unwrap_or_default(),
+        response: sent.clone(),
         http_status: reply.as_ref().map(|reply| reply.status.as_u16()),
-        response_length: reply.as_ref().map_or(0, |reply| reply.body.len()),
+        response_length: sent.len(),
         refused: reply.as_ref().and_then(|reply| reply.refused.clone()),
         duration: began.elapsed(),
     });
-    reply.map(respond)
+    reply.map(|reply| respond(reply, sent))
 }
 
-fn respond(mut reply: Reply) -> Response {
+/// The response with this body: the reply's own is empty by now.
+fn respond(reply: Reply, sent: Bytes) -> Response {
     let mut location = None;
     let mut length = None;
-    let body = match reply.flaw.take() {
+    let body = match reply.flaw {
         Some(Action::HttpCut { after }) => {
-            length = Some(reply.body.len());
-            body::Pieces::cut(&reply.body, after)
+            length = Some(sent.len());
+            body::Pieces::cut(&sent, after)
         }
         Some(Action::HttpDrip { size, pause }) => {
-            length = Some(reply.body.len());
-            body::Pieces::slowly(&reply.body, size, pause)
+            length = Some(sent.len());
+            body::Pieces::slowly(&sent, size, pause)
         }
         Some(Action::HttpRedirect(to)) => {
             location = HeaderValue::from_str(&to).ok();
             Body::empty()
         }
-        _ => Body::from(std::mem::take(&mut reply.body)),
+        _ => Body::from(sent),
     };
-    let mut response = (reply.status, body).into_response();
+    let mut response = Response::new(body);
+    *response.status_mut() = reply.status;
     let headers = response.headers_mut();
     headers.insert(ADMIN_PROTOCOL_NAME, ADMIN_PROTOCOL);
     if reply.status == StatusCode::METHOD_NOT_ALLOWED {
@@ -164,9 +173,7 @@ fn respond(mut reply: Reply) -> Response {
     if let Some(location) = location {
         headers.insert(header::LOCATION, location);
     }
-    if reply.status == StatusCode::NO_CONTENT {
-        headers.remove(header::CONTENT_TYPE);
-    } else {
+    if reply.status != StatusCode::NO_CONTENT {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(reply.kind));
     }
     response
@@ -249,7 +256,7 @@ async fn perform_asn1(
 async fn perform(
     front: &Arc<Front>,
     function: Function,
-    request: Result<Request, StatusError>,
+    request: Result<Call, StatusError>,
     form: impl FnOnce(Result<Answer, StatusError>) -> Reply,
 ) -> Option<Reply> {
     // The order is looked for only where a fault asks for it.

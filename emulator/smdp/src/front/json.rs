@@ -4,6 +4,8 @@
 //! Binary values are Base64 of the DER element, transaction ids hexadecimal digits. Whatever a client sends ends in a
 //! response of the function: what is no JSON, no Base64 or no DER gets a status like every other refusal.
 
+use std::fmt::Write;
+
 use base64::Engine;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use base64::{alphabet, prelude::BASE64_STANDARD};
@@ -137,46 +139,75 @@ pub(super) fn failure(status: &StatusError) -> Value {
     })
 }
 
+/// A response of success as it grows: names and values that need no escapes.
+struct Response(String);
+
+impl Response {
+    /// With the header and, where there is one, the session.
+    fn new(transaction_id: Option<&TransactionId>, length: usize) -> Self {
+        // What Base64 makes of the values, and some room for the names.
+        let mut text = String::with_capacity(length / 3 * 4 + 512);
+        text.push_str(r#"{"header":{"functionExecutionStatus":{"status":"Executed-Success"}}"#);
+        let mut response = Response(text);
+        if let Some(transaction_id) = transaction_id {
+            response.name("transactionId");
+            let _ = write!(response.0, "\"{transaction_id}\"");
+        }
+        response
+    }
+
+    fn name(&mut self, name: &str) {
+        let _ = write!(self.0, ",\"{name}\":");
+    }
+
+    fn base64(mut self, name: &str, bytes: &[u8]) -> Self {
+        self.name(name);
+        self.0.push('"');
+        BASE64_STANDARD.encode_string(bytes, &mut self.0);
+        self.0.push('"');
+        self
+    }
+
+    fn value(mut self, name: &str, value: &Value) -> Self {
+        self.name(name);
+        let _ = write!(self.0, "{value}");
+        self
+    }
+
+    fn end(mut self) -> Vec<u8> {
+        self.0.push('}');
+        self.0.into_bytes()
+    }
+}
+
 /// The body of the response (SGP.22 §6.5.1.4); `None` for a notification, whose response is empty.
 pub fn encode(answer: &Result<Answer, StatusError>) -> Option<Vec<u8>> {
-    let base64 = |bytes: &[u8]| BASE64_STANDARD.encode(bytes);
-    let success = success();
-    let body = match answer {
+    Some(match answer {
         Ok(Answer::Notified(_)) => return None,
-        Ok(Answer::InitiateAuthentication(ok)) => json!({
-            "header": success,
-            "transactionId": ok.transaction_id.to_string(),
-            "serverSigned1": base64(&ok.server_signed1),
-            "serverSignature1": base64(&ok.server_signature1),
-            "euiccCiPKIdToBeUsed": base64(&ok.euicc_ci_pkid_to_be_used),
-            "serverCertificate": base64(&ok.server_certificate),
-        }),
-        Ok(Answer::AuthenticateClient(ok)) => json!({
-            "header": success,
-            "transactionId": ok.transaction_id.to_string(),
-            "profileMetadata": base64(&ok.profile_metadata),
-            "smdpSigned2": base64(&ok.smdp_signed2),
-            "smdpSignature2": base64(&ok.smdp_signature2),
-            "smdpCertificate": base64(&ok.smdp_certificate),
-        }),
+        Ok(Answer::InitiateAuthentication(ok)) => Response::new(Some(&ok.transaction_id), 1024)
+            .base64("serverSigned1", &ok.server_signed1)
+            .base64("serverSignature1", &ok.server_signature1)
+            .base64("euiccCiPKIdToBeUsed", &ok.euicc_ci_pkid_to_be_used)
+            .base64("serverCertificate", &ok.server_certificate)
+            .end(),
+        Ok(Answer::AuthenticateClient(ok)) => Response::new(Some(&ok.transaction_id), ok.profile_metadata.len() + 1024)
+            .base64("profileMetadata", &ok.profile_metadata)
+            .base64("smdpSigned2", &ok.smdp_signed2)
+            .base64("smdpSignature2", &ok.smdp_signature2)
+            .base64("smdpCertificate", &ok.smdp_certificate)
+            .end(),
         Ok(Answer::Events(ok)) => {
             let entries = ok
                 .entries
                 .iter()
                 .map(|entry| json!({ "eventId": entry.event_id, "rspServerAddress": entry.rsp_server_address }));
-            json!({
-                "header": success,
-                "transactionId": ok.transaction_id.to_string(),
-                "eventEntries": entries.collect::<Vec<_>>(),
-            })
+            Response::new(Some(&ok.transaction_id), 0).value("eventEntries", &entries.collect()).end()
         }
-        Ok(Answer::BoundProfilePackage(ok)) => json!({
-            "header": success,
-            "transactionId": ok.transaction_id.to_string(),
-            "boundProfilePackage": base64(&ok.bound_profile_package),
-        }),
-        Ok(Answer::Cancelled) => json!({ "header": success }),
-        Err(status) => failure(status),
-    };
-    Some(body.to_string().into_bytes())
+        Ok(Answer::BoundProfilePackage(ok)) => {
+            let package = &ok.bound_profile_package;
+            Response::new(Some(&ok.transaction_id), package.len()).base64("boundProfilePackage", package).end()
+        }
+        Ok(Answer::Cancelled) => Response::new(None, 0).end(),
+        Err(status) => failure(status).to_string().into_bytes(),
+    })
 }

@@ -6,14 +6,13 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::body::Body;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use openssl::error::ErrorStack;
 use openssl::ssl::{Ssl, SslAcceptor};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -25,6 +24,9 @@ use super::http::answer;
 use super::traffic::Tapped;
 use super::{Options, tls};
 use crate::server::Identity;
+
+/// How much is read from a connection at once: nearly every request fits into it.
+const READ_AT_ONCE: usize = 4096;
 
 /// The right TLS settings, and those that faults put in their place, made at their first use.
 pub(super) struct Acceptors {
@@ -114,6 +116,8 @@ async fn connection(
         },
         Some(action) => return broken(stream, &action, front.options.patience).await,
     };
+    // OpenSSL reads the head of each record by itself: from here, and not from the system.
+    let stream = BufReader::with_capacity(READ_AT_ONCE, stream);
     let handshake = async {
         let mut stream = SslStream::new(Ssl::new(acceptor.context())?, stream).map_err(openssl::ssl::Error::from)?;
         Pin::new(&mut stream).accept().await.map(|()| stream)
@@ -129,7 +133,7 @@ async fn connection(
     let certificate = stream.ssl().peer_certificate().is_some();
     let patience = front.options.patience;
     let service = service_fn(move |request: hyper::Request<Incoming>| {
-        let answered = answer(front.clone(), certificate, request.map(Body::new));
+        let answered = answer(front.clone(), certificate, request);
         // Without a response, hyper closes the connection.
         async move { answered.await.ok_or_else(|| io::Error::other("a fault has hung up")) }
     });

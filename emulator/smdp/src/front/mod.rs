@@ -18,6 +18,7 @@ mod listen;
 mod observe;
 mod tls;
 mod traffic;
+mod workers;
 
 use std::future::Future;
 use std::io;

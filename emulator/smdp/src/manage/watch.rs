@@ -1,5 +1,6 @@
 //! What the management API has seen: counters, and a stream of events.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -38,8 +39,8 @@ impl Durations {
 #[derive(Debug, Default)]
 struct Counters {
     /// By function and outcome.
-    exchanges: BTreeMap<(String, String), u64>,
-    durations: BTreeMap<String, Durations>,
+    exchanges: BTreeMap<(Cow<'static, str>, Cow<'static, str>), u64>,
+    durations: BTreeMap<Cow<'static, str>, Durations>,
     faults: u64,
     handshakes_failed: u64,
     undelivered: u64,
@@ -117,17 +118,19 @@ impl Observer for Watch {
     fn exchange(&self, exchange: &Exchange) {
         let peer = exchange.path.strip_prefix("/gsma/rsp2/").and_then(|path| path.split_once('/'));
         let function = match (exchange.function, peer) {
-            (Some(function), _) => function.name().to_owned(),
+            (Some(function), _) => Cow::Borrowed(function.name()),
             // Whatever a client calls must not become a metric of its own.
-            (None, Some(("es2plus" | "es12" | "es15", name))) if exchange.http_status == Some(200) => name.to_owned(),
-            _ => "other".to_owned(),
+            (None, Some(("es2plus" | "es12" | "es15", name))) if exchange.http_status == Some(200) => {
+                Cow::Owned(name.to_owned())
+            }
+            _ => Cow::Borrowed("other"),
         };
         let refused = exchange.refused.as_ref().map(|status| format!("{}/{}", status.subject, status.reason));
         let outcome = match (&refused, exchange.http_status) {
-            (Some(codes), _) => codes.clone(),
-            (None, Some(200 | 204)) => "success".to_owned(),
-            (None, Some(status)) => format!("http-{status}"),
-            (None, None) => "no-reply".to_owned(),
+            (Some(codes), _) => Cow::Owned(codes.clone()),
+            (None, Some(200 | 204)) => Cow::Borrowed("success"),
+            (None, Some(status)) => Cow::Owned(format!("http-{status}")),
+            (None, None) => Cow::Borrowed("no-reply"),
         };
         let mut counters = self.counters();
         *counters.exchanges.entry((function.clone(), outcome)).or_default() += 1;

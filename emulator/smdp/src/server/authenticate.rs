@@ -118,18 +118,14 @@ impl Smdp {
     }
 
     /// The order that a card asks for, if it may have it now (SGP.22 §5.6.3); else why not, and which order it is about.
-    fn find_order(
-        &self,
-        matching_id: &str,
-        eid: Eid,
-        now: i64,
-    ) -> Result<&Order, (Option<OrderId>, StatusError)> {
+    fn find_order(&self, matching_id: &str, eid: Eid, now: i64) -> Result<&Order, (Option<OrderId>, StatusError)> {
         let order = if matching_id.is_empty() {
             // SGP.23 §4.3.14.2.2, sequence 14: without a matching id it is the EID that is unknown.
             let nothing = || (None, Status::EidMismatch.with(format!("nothing waits for {eid}")));
             self.orders.default_for(eid).ok_or_else(nothing)?
         } else {
-            let unknown = || (None, Status::MatchingIdRefused.with(format!("no order has matching id {matching_id:?}")));
+            let unknown =
+                || (None, Status::MatchingIdRefused.with(format!("no order has matching id {matching_id:?}")));
             self.orders.by_matching_id(matching_id).ok_or_else(unknown)?
         };
         self.may_have(order, matching_id, eid, now).map(|()| order).map_err(|status| (Some(order.id), status))
@@ -177,7 +173,7 @@ fn eligible(order: &Order, card: &Capabilities) -> Result<(), StatusError> {
             return refuse(format!("the profile needs the service {service}, which the eUICC does not have"));
         }
     }
-    let rules = order.spec.profile.metadata("").profile_policy_rules.unwrap_or_default();
+    let rules = order.spec.profile.policy_rules();
     for (bit, name) in [(1, "PPR1"), (2, "PPR2")] {
         if rules.has(bit) && card.forbidden_rules.has(bit) {
             return refuse(format!("the profile has the rule {name}, which the eUICC forbids"));

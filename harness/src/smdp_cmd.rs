@@ -283,7 +283,8 @@ async fn serve(args: &SmdpArgs, config: Config, pki: &Arc<Pki>) -> Result<u8, Ab
     let control = Control { url: format!("http://{}", manage.address()), token };
     let control_path = args.control.clone().unwrap_or_else(default_control);
     let control_file = ControlFile::write(&control_path, &control)?;
-    let folder = tempfile::Builder::new().prefix("esimlab-smdp-").tempdir().map_err(lab)?;
+    let guard = crate::tidy::Guard::start().map_err(|error| lab(format!("a folder for temporary files: {error}")))?;
+    let folder = guard.nest().folder("smdp-").map_err(lab)?;
     let ci = folder.path().join("ci.pem");
     let pem: Vec<String> = cis.iter().map(Certificate::to_pem).collect();
     std::fs::write(&ci, pem.concat()).map_err(lab)?;
@@ -434,13 +435,16 @@ fn start_smds(
     Ok((server, address))
 }
 
-/// The control file; it goes with the server.
-struct ControlFile(PathBuf);
+/// The control file; it goes with the server, unless another one has written its own in this place.
+struct ControlFile {
+    path: PathBuf,
+    token: String,
+}
 
 impl ControlFile {
     fn write(path: &Path, control: &Control) -> Result<Self, Abort> {
         write_control(path, control)?;
-        Ok(ControlFile(path.to_owned()))
+        Ok(ControlFile { path: path.to_owned(), token: control.token.clone() })
     }
 }
 
@@ -467,7 +471,9 @@ pub(crate) fn write_control(path: &Path, control: &impl Serialize) -> Result<(),
 
 impl Drop for ControlFile {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
+        if std::fs::read_to_string(&self.path).is_ok_and(|text| text.contains(&self.token)) {
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
 }
 

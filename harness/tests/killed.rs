@@ -113,6 +113,32 @@ fn a_run_that_is_killed_with_its_watcher_is_tidied_up_after_by_the_next_one() {
 }
 
 #[test]
+fn a_server_that_is_killed_leaves_no_file_but_its_control_file() {
+    let (folder, temporary) = folders();
+    let control = folder.path().join("control.json");
+    let mut server = Command::new(env!("CARGO_BIN_EXE_esimlab"))
+        .args(["smdp", "--json", "--listen", "127.0.0.1:0", "--control", control.to_str().unwrap()])
+        .env("TMPDIR", &temporary)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(server.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let ready: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert!(Path::new(ready["smdp"]["ci"].as_str().unwrap()).starts_with(&temporary));
+    killed(server);
+    wait_until_empty(&temporary);
+    // What it was reached by tells that it is not there.
+    let order = Command::new(env!("CARGO_BIN_EXE_esimlab"))
+        .args(["order", "list", "--control", control.to_str().unwrap()])
+        .output()
+        .unwrap();
+    let words = String::from_utf8(order.stderr).unwrap();
+    assert!(!order.status.success() && words.contains("esimlab smdp"), "{words}");
+}
+
+#[test]
 fn a_lab_that_is_killed_leaves_no_link() {
     let (folder, temporary) = folders();
     let links = folder.path().join("links");

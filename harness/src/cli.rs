@@ -334,7 +334,9 @@ fn run_command(args: RunArgs) -> Result<u8, Abort> {
         );
         return Ok(exit::PASSED);
     }
-    let assistant = Assistant::chosen(&args.lpa).map_err(|error| Abort::usage(error.to_string()))?;
+    let assistant = Assistant::chosen(&args.lpa);
+    let assistant = assistant.and_then(|assistant| assistant.check_program().map(|()| assistant));
+    let assistant = assistant.map_err(|error| Abort::usage(error.to_string()))?;
     let record_traffic = args.files.pcap.is_some();
     let seed = match args.seed {
         Some(seed) => seed,
@@ -349,6 +351,7 @@ fn run_command(args: RunArgs) -> Result<u8, Abort> {
     let shard = args.shard.map(|shard| shard.to_string());
     // There is only one modem on the bench.
     let jobs = if args.modem.is_empty() { args.jobs.map_or(processors, usize::from) } else { 1 };
+    let jobs = crate::descriptors::jobs_that_fit(jobs);
     let options = Options { jobs, seed, assistant, shard };
     let json = args.json.map(|path| created(&path)).transpose()?;
     let reports = Reports::open(args.files)?;
@@ -602,13 +605,21 @@ fn check(paths: &[String]) -> Result<u8, Abort> {
     let vocabulary = Vocabulary::of_this_program();
     let mut wrong = 0;
     for file in &found {
-        if is_model(&file.path) {
-            let path = file.path.display();
-            let text = std::fs::read_to_string(&file.path)
-                .map_err(|error| Abort::usage(format!("cannot read {path}: {error}")))?;
-            if let Err(error) = modem::Model::from_toml(&text) {
+        let path = file.path.display();
+        let text = std::fs::read_to_string(&file.path)
+            .map_err(|error| Abort::usage(format!("cannot read {path}: {error}")))?;
+        let problem = match Content::of(&text) {
+            Content::Scenario => None,
+            Content::Model => Some(modem::Model::from_toml(&text).err().map(|error| error.to_string())),
+            Content::Card => Some(euicc::spec::CardSpec::from_toml(&text).err().map(|error| error.to_string())),
+            Content::Network => {
+                Some(modem::network::NetworkSpec::from_toml(&text).err().map(|error| error.to_string()))
+            }
+        };
+        if let Some(problem) = problem {
+            if let Some(problem) = problem {
                 wrong += 1;
-                let _ = writeln!(io::stderr(), "{path}: {error}");
+                let _ = writeln!(io::stderr(), "{path}: {problem}");
             }
             continue;
         }
@@ -634,15 +645,38 @@ fn check(paths: &[String]) -> Result<u8, Abort> {
     }
 }
 
-/// Whether a file is that of a model: it has a table `identity` and no `format`.
-fn is_model(path: &Path) -> bool {
-    let Ok(text) = std::fs::read_to_string(path) else { return false };
-    match text.parse::<toml::Table>() {
-        Ok(table) => table.contains_key("identity") && !table.contains_key("format"),
-        // What is no TOML is told apart by its lines.
-        Err(_) => {
-            let has = |start: &str| text.lines().any(|line| line.trim_start().starts_with(start));
-            has("[identity]") && !has("format")
+/// What a file of TOML describes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Content {
+    Scenario,
+    Model,
+    Card,
+    Network,
+}
+
+impl Content {
+    /// Told apart by the keys at the top, of which each kind has its own; what has none of them is taken for a scenario.
+    fn of(text: &str) -> Self {
+        const CARD: [&str; 8] = ["note", "eid", "isdr_aid", "memory", "quirks", "profile", "ci", "trusted"];
+        let is_there: Box<dyn Fn(&str) -> bool> = match text.parse::<toml::Table>() {
+            Ok(table) => Box::new(move |key| table.contains_key(key)),
+            // What is no TOML is told apart by its lines.
+            Err(_) => Box::new(|key| {
+                let begins = |line: &str| {
+                    let line = line.trim_start().trim_start_matches('[');
+                    line.strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with(['=', ']', '.']))
+                };
+                text.lines().any(begins)
+            }),
+        };
+        if ["format", "title", "step"].into_iter().any(&is_there) {
+            return Content::Scenario;
+        }
+        match () {
+            () if is_there("identity") => Content::Model,
+            () if is_there("operator") || is_there("subscription") => Content::Network,
+            () if CARD.into_iter().any(is_there) => Content::Card,
+            () => Content::Scenario,
         }
     }
 }

@@ -16,6 +16,7 @@ mod built_in_lpa;
 pub mod cli;
 pub mod console;
 pub mod control;
+mod descriptors;
 pub mod dialogue;
 pub mod fault;
 pub mod fleet;

@@ -58,7 +58,13 @@ impl Nest {
         if let Some(nest) = current.upgrade() {
             return Ok(nest);
         }
-        let nest = Arc::new(Nest::make(&std::env::temp_dir())?);
+        let folder = std::env::temp_dir();
+        let told = |error: io::Error| {
+            let problem =
+                format!("{error}; set TMPDIR to one that can be written to, in place of {}", folder.display());
+            io::Error::new(error.kind(), problem)
+        };
+        let nest = Arc::new(Nest::make(&folder).map_err(told)?);
         *current = Arc::downgrade(&nest);
         Ok(nest)
     }

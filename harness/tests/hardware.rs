@@ -219,3 +219,48 @@ fn a_command_that_takes_longer_than_documented_is_told() {
     assert!(slow["longest_ms"].as_f64().unwrap() >= 400.0, "{told}");
     assert_eq!(commands(&told), Vec::<&str>::new(), "{told}");
 }
+
+/// A host before has left the modem with numbers for result codes, or without any.
+#[test]
+fn a_modem_that_does_not_answer_in_words_is_made_to() {
+    use std::io::{Read, Write};
+    use std::os::unix::fs::OpenOptionsExt;
+    let no_controlling_terminal = rustix::fs::OFlags::NOCTTY.bits().cast_signed();
+    let other = Other::start(&[]);
+    let set = |command: &str, answer: &str| {
+        let mut options = std::fs::File::options();
+        options.read(true).write(true).custom_flags(no_controlling_terminal);
+        let mut port = options.open(other.tty()).unwrap();
+        port.write_all(command.as_bytes()).unwrap();
+        let mut seen = Vec::new();
+        while !seen.ends_with(answer.as_bytes()) {
+            let mut byte = [0];
+            port.read_exact(&mut byte).unwrap();
+            seen.extend_from_slice(&byte);
+        }
+    };
+    let answers = || {
+        let output = esimlab(&["run", "at/settings-test", "--modem", other.tty()]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    set("ATE0V0Q0\r", "\r0\r");
+    answers();
+    // Nothing answers ATQ1; the command behind it is echoed when it has been carried out.
+    set("ATE1\r", "OK\r\n");
+    set("ATQ1\rATI\r", "ATI\r");
+    answers();
+}
+
+#[test]
+fn what_is_no_modem_is_told_with_what_to_try() {
+    for (path, word) in [("/dev/null", "it is no terminal"), ("/dev/no-such-port", "ls /dev/ttyUSB*")] {
+        for command in
+            [&["run", "at/settings-test"][..], &["compare", "at/settings-test", "--model", "RM500Q-GL"], &["record"]]
+        {
+            let output = esimlab(&[command, &["--modem", path]].concat());
+            let words = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(2), "{command:?}: {words}");
+            assert!(words.contains(word), "{command:?}: {words}");
+        }
+    }
+}

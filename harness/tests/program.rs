@@ -118,6 +118,42 @@ fn models_are_checked_too() {
 }
 
 #[test]
+fn cards_and_networks_are_checked_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        std::fs::write(folder.path().join(name), text).unwrap();
+        parts(esimlab_in(folder.path(), &["check", name]))
+    };
+    let (_, card, _) = esimlab(&["cards", "st4sim"]);
+    assert_eq!(file("card.toml", &card).0, 0);
+    let (code, _, errors) = file("card.toml", "note = 'x'\nbogus = 1\n");
+    assert!(code == 2 && errors.contains("bogus") && errors.contains("isdr_aid"), "{errors}");
+    assert_eq!(file("network.toml", "[[operator]]\nplmn = '00101'\nname = 'Home'\n").0, 0);
+    let (code, _, errors) = file("network.toml", "[[operator]]\nplnm = '00101'\n");
+    assert!(code == 2 && errors.contains("plnm"), "{errors}");
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    for command in ["run", "check", "explain"] {
+        for name in ["nothing.toml", "./nothing", "/nothing/here"] {
+            let (code, _, errors) = parts(esimlab_in(folder.path(), &[command, name]));
+            assert_eq!((code, errors.trim()), (2, format!("esimlab: there is no file {name}").as_str()));
+        }
+    }
+}
+
+#[test]
+fn an_lpa_that_is_not_there_is_told_before_anything_is_run() {
+    for lpa in ["./no-such-lpa {tty}", "no-such-lpa", "/dev/null"] {
+        let (code, output, errors) = esimlab(&["run", "errors/code-used", "--lpa", lpa]);
+        assert_eq!((code, output.as_str()), (2, ""), "{errors}");
+        assert!(errors.contains("there is no program"), "{errors}");
+    }
+}
+
+#[test]
 fn a_report_that_cannot_be_written_is_told_before_anything_is_run() {
     let (code, output, errors) = esimlab(&["run", "errors/code-used", "--junit", "/nowhere/report.xml"]);
     assert_eq!((code, output.as_str()), (2, ""));

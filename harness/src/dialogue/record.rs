@@ -142,8 +142,10 @@ pub(crate) fn run(args: &RecordArgs) -> Result<u8, Abort> {
 }
 
 fn open(path: &Path) -> Result<Line, Abort> {
-    Line::open(path)
-        .map_err(|error| Abort::usage(format!("cannot open the modem's terminal {}: {error}", path.display())))
+    Line::open(path).map_err(|error| {
+        let advice = crate::hardware::target::advice(&error);
+        Abort::usage(format!("cannot open the modem's terminal {}: {error}{advice}", path.display()))
+    })
 }
 
 /// The commands of a file: what is neither empty nor a remark.

@@ -53,7 +53,7 @@ pub struct Bench {
 #[derive(Debug, thiserror::Error)]
 pub enum BenchError {
     /// The terminal.
-    #[error("the modem at {}: {error}", tty.display())]
+    #[error("the modem at {}: {error}{}", tty.display(), advice(error))]
     Terminal {
         /// The terminal.
         tty: PathBuf,
@@ -70,11 +70,28 @@ pub enum BenchError {
     },
 }
 
+/// What to try when a terminal cannot be used.
+pub(crate) fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        _ if rustix::io::Errno::from_io_error(error) == Some(rustix::io::Errno::NOTTY) => {
+            "; it is no terminal: give an AT port of the modem, as in /dev/ttyUSB2"
+        }
+        io::ErrorKind::TimedOut => {
+            "; check that this is an AT port of the modem, that its speed is right (stty), and that no other program has it open"
+        }
+        io::ErrorKind::NotFound => "; see which ports there are: ls /dev/ttyUSB* /dev/ttyACM*",
+        io::ErrorKind::PermissionDenied => "; the user has to be allowed to open it, often by the group dialout",
+        _ => "",
+    }
+}
+
 impl Bench {
     /// Asks a modem what it is and what is on its card.
     pub async fn open(ttys: Vec<PathBuf>, allow: AllowWrite, pki: Option<PathBuf>) -> Result<Self, BenchError> {
         let first = ttys.first().cloned().unwrap_or_default();
         let terminal = |error| BenchError::Terminal { tty: first.clone(), error };
+        // Without result codes in words there would be no end of an answer (V.250 §6.2.5, §6.2.6).
+        ask(&first, "ATQ0V1").await.map_err(terminal)?;
         let model = first_line(&ask(&first, "AT+CGMM").await.map_err(terminal)?);
         let channels = free_channels(&first).await;
         let tty = first.clone();

@@ -53,7 +53,7 @@ pub struct On<'a> {
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
     /// The program cannot be run.
-    #[error("cannot run the LPA {}: {error}{}", program.display(), hint(program, error))]
+    #[error("cannot run the LPA {}: {error}{}", program.display(), hint(program))]
     Program {
         /// The program.
         program: PathBuf,
@@ -65,12 +65,18 @@ pub enum CallError {
     Unable(String),
 }
 
-fn hint(program: &Path, error: &io::Error) -> String {
-    if error.kind() != io::ErrorKind::NotFound || program.components().count() > 1 {
+fn hint(program: &Path) -> String {
+    if program.components().count() > 1 {
         return String::new();
     }
     let names: Vec<&str> = Description::names().collect();
     format!(" (looked for on PATH; the LPAs that are described here are {})", names.join(" and "))
+}
+
+/// Whether a file is a program that may be run.
+fn is_program(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    path.metadata().is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
 }
 
 /// An LPA that cannot be had as it was asked for.
@@ -91,6 +97,12 @@ pub enum ChoiceError {
         place: String,
         /// What is wrong.
         error: crate::lpa::DescriptionError,
+    },
+    /// There is no such program.
+    #[error("there is no program {} that can be run{}", program.display(), hint(program))]
+    NoProgram {
+        /// The program.
+        program: PathBuf,
     },
     /// This program cannot find itself.
     #[error("cannot find this program: {0}")]
@@ -120,6 +132,19 @@ impl Assistant {
             return Ok(Assistant::described(Description::of_command(text).map_err(place)?, None));
         }
         Ok(Assistant::program(path.to_owned()))
+    }
+
+    /// Whether its program is there: told before a whole run comes to the same error in each scenario.
+    pub fn check_program(&self) -> Result<(), ChoiceError> {
+        let there = match self.program.components().count() {
+            // Looked for as the system does when it is started.
+            1 if !self.program.as_os_str().as_encoded_bytes().contains(&b'/') => {
+                let path = std::env::var_os("PATH").unwrap_or_default();
+                std::env::split_paths(&path).any(|folder| is_program(&folder.join(&self.program)))
+            }
+            _ => is_program(&self.program),
+        };
+        if there { Ok(()) } else { Err(ChoiceError::NoProgram { program: self.program.clone() }) }
     }
 
     /// The LPA that is part of this program.

@@ -47,6 +47,12 @@ pub enum LoadError {
         /// The folder that was looked for.
         folder: PathBuf,
     },
+    /// An argument is written as a path, and nothing is there.
+    #[error("there is no file {given}")]
+    NoFile {
+        /// The argument.
+        given: String,
+    },
     /// An argument is neither a path nor an id nor a topic.
     #[error("{given:?} is neither a file, nor a folder, nor the id or topic of a scenario in {}{hint}", folder.display())]
     NotFound {
@@ -87,6 +93,8 @@ pub fn find(arguments: &[String], folder: &Path) -> Result<Vec<ScenarioPath>, Lo
         } else if path.is_file() {
             let id = below(path, folder).unwrap_or_else(|| path.file_name().map(PathBuf::from).unwrap_or_default());
             found.push(ScenarioPath { id: id_of(&id), path: path.to_owned() });
+        } else if argument.ends_with(".toml") || argument.starts_with(['/', '.']) {
+            return Err(LoadError::NoFile { given: argument.clone() });
         } else {
             let known = known()?;
             let wanted = argument.trim_end_matches('/');

@@ -71,7 +71,7 @@ impl Eid {
             return Err(error(
                 "EID",
                 eid.to_string(),
-                "the remainder of its digits by 97 is 1 (SGP.29 §2.2, check digits)",
+                "the remainder of its digits by 97 has to be 1 (SGP.29 §2.2, check digits)",
             ));
         }
         Ok(eid)

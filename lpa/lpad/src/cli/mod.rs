@@ -216,9 +216,12 @@ fn run(args: &Args) -> ExitCode {
 fn name_rivals(mut failure: Box<Failure>, args: &Args) -> Box<Failure> {
     let rivals = if failure.may_be_a_rival { others(&args.device) } else { Vec::new() };
     if !rivals.is_empty() {
-        let (rivals, device) = (rivals.join(", "), args.device.display());
-        failure.hint =
-            Some(format!("stop {rivals} or wait for its end: it has {device} open too, and takes answers away"));
+        let device = args.device.display();
+        let (its, it_has) = if rivals.len() == 1 { ("its", "it has") } else { ("their", "they have") };
+        let rivals = rivals.join(" and ");
+        failure.hint = Some(format!(
+            "stop {rivals} or wait for {its} end: {it_has} {device} open too, and two at a time take each other's answers"
+        ));
     }
     failure
 }

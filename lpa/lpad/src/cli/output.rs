@@ -212,17 +212,16 @@ fn success_words(success: &Success) -> (String, String) {
             );
             let _ = writeln!(out, "It is disabled; enable it with --enable {}", installed.iccid);
             match &installed.deliveries {
-                Ok(deliveries) => deliveries
-                    .iter()
-                    .filter_map(|delivery| delivery.failure.as_deref())
-                    .for_each(|failure| note_left(&mut notes, failure)),
-                Err(failure) => note_left(&mut notes, failure),
+                Ok(deliveries) => {
+                    notes_left(&mut notes, deliveries.iter().filter_map(|delivery| delivery.failure.as_deref()));
+                }
+                Err(failure) => notes_left(&mut notes, [&**failure]),
             }
         }
         Success::Deleted(changed) => {
             let notified = changed.is_notified(NotificationEvent::Delete);
             let _ = writeln!(out, "{}", if notified { DELETED_AND_NOTIFIED } else { "Profile is deleted" });
-            changed.left().into_iter().for_each(|failure| note_left(&mut notes, failure));
+            notes_left(&mut notes, changed.left());
         }
         Success::Enabled(changed) | Success::Disabled(changed) => {
             let verb = if matches!(success, Success::Enabled(_)) { "enabled" } else { "disabled" };
@@ -234,7 +233,7 @@ fn success_words(success: &Success) -> (String, String) {
             } else {
                 let _ = writeln!(out, "Profile is {verb}");
             }
-            changed.left().into_iter().for_each(|failure| note_left(&mut notes, failure));
+            notes_left(&mut notes, changed.left());
         }
         Success::Named(_) => out.push_str("Nickname is set\n"),
         Success::CrlLoaded { number, missing: 0 } => {
@@ -270,9 +269,23 @@ fn success_words(success: &Success) -> (String, String) {
     (out, notes)
 }
 
-fn note_left(notes: &mut String, failure: &Failure) {
-    let _ = writeln!(notes, "note: a notification stays on the eUICC: {}", failure.message);
-    let _ = writeln!(notes, "hint: send it later with --notifications");
+/// What stays on the card, one note for all that have the same cause.
+fn notes_left<'a>(notes: &mut String, failures: impl IntoIterator<Item = &'a Failure>) {
+    let mut causes: Vec<(&str, usize)> = Vec::new();
+    for failure in failures {
+        match causes.iter_mut().find(|(message, _)| *message == failure.message) {
+            Some((_, count)) => *count += 1,
+            None => causes.push((&failure.message, 1)),
+        }
+    }
+    for (message, count) in &causes {
+        let what = if *count == 1 { "a notification stays".to_owned() } else { format!("{count} notifications stay") };
+        let _ = writeln!(notes, "note: {what} on the eUICC: {message}");
+    }
+    if !causes.is_empty() {
+        let them = if causes.iter().map(|(_, count)| count).sum::<usize>() == 1 { "it" } else { "them" };
+        let _ = writeln!(notes, "hint: send {them} later with --notifications");
+    }
 }
 
 fn counted(count: usize) -> String {
@@ -407,6 +420,19 @@ mod tests {
         let (out, notes) = words(&deleted(Some(failure())));
         assert_eq!(out, "Profile is deleted\n");
         assert!(notes.contains("curl 6") && notes.contains("--notifications"), "{notes}");
+    }
+
+    #[test]
+    fn what_stays_for_the_same_cause_is_told_once() {
+        let mut notes = String::new();
+        let other = Failure::new(Step::HandleNotification, "something else");
+        notes_left(&mut notes, [&*failure(), &*failure(), &*other]);
+        assert_eq!(
+            notes,
+            "note: 2 notifications stay on the eUICC: cannot resolve smdp.example.com (curl 6)\n\
+             note: a notification stays on the eUICC: something else\n\
+             hint: send them later with --notifications\n"
+        );
     }
 
     #[test]

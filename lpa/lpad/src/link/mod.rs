@@ -219,8 +219,8 @@ impl LinkError {
                  way",
             ),
             LinkError::NoWay { .. } => Some(
-                "some modems (Sierra EM7455) leave a card alone that has no enabled profile: put it into another modem \
-                 or a reader for that. Otherwise check that the card is in place, and restart the modem",
+                "check that the card is in place, and restart the modem; if it stays so: some modems (Sierra EM7455) \
+                 leave a card alone that has no enabled profile, and it gets its first one in another modem",
             ),
             LinkError::Refused { command, .. } if command.starts_with("AT+CCHO") => Some(
                 "check that the card is an eUICC; on a module with an LPA of its own, AT+QESIM=\"lpa_enable\" decides \

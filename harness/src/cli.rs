@@ -359,6 +359,7 @@ fn run_command(args: RunArgs) -> Result<u8, Abort> {
     let _guard = crate::tidy::Guard::start();
     let runtime = runtime()?;
     runtime.block_on(async {
+        let mut ended = Ended::listen();
         let interrupted = |signal| Abort { code: 128 + signal, message: "interrupted".to_owned() };
         if !args.modem.is_empty() {
             let bench = Bench::open(args.modem, args.allow_write, args.pki).await;
@@ -372,7 +373,7 @@ fn run_command(args: RunArgs) -> Result<u8, Abort> {
                 result = run_and_report(target, scenarios, &options, json, reports) => {
                     result.map(|result| result.exit_code())
                 }
-                signal = ended_from_outside() => {
+                signal = ended.come() => {
                     if let Err(problem) = bench.put_back().await {
                         let _ = writeln!(io::stderr(), "esimlab: {problem}");
                     }
@@ -386,23 +387,43 @@ fn run_command(args: RunArgs) -> Result<u8, Abort> {
                 result.map(|result| result.exit_code())
             }
             // What was running is taken down as the future is dropped.
-            signal = ended_from_outside() => Err(interrupted(signal)),
+            signal = ended.come() => Err(interrupted(signal)),
         }
     })
 }
 
-/// Waits for SIGINT or SIGTERM and gives its number: the exit code is 128 more, as shells have it.
-pub(crate) async fn ended_from_outside() -> u8 {
-    use tokio::signal::unix::{SignalKind, signal};
-    let wait = async |kind: SignalKind| match signal(kind) {
-        Ok(mut signal) => drop(signal.recv().await),
+/// What ends the program from outside: SIGINT, SIGTERM, or SIGHUP when the terminal is closed or the connection to it is
+/// lost.
+pub(crate) struct Ended(Vec<(u8, tokio::signal::unix::Signal)>);
+
+impl Ended {
+    /// Listens from now on: before anybody is told that all is ready, so that none comes unheard. Has to be called
+    /// inside a tokio runtime.
+    pub(crate) fn listen() -> Self {
+        use tokio::signal::unix::{SignalKind, signal};
+        // What whoever has started this wants ignored stays so: nohup, or a job in the background of a script.
+        let ignored = ignored_signals(&std::fs::read_to_string("/proc/self/status").unwrap_or_default());
+        let heard = [1, 2, 15].into_iter().filter(|number| ignored & (1 << (number - 1)) == 0);
         // Without a handler the system ends the program by itself.
-        Err(_) => std::future::pending().await,
-    };
-    tokio::select! {
-        () = wait(SignalKind::interrupt()) => 2,
-        () = wait(SignalKind::terminate()) => 15,
+        Ended(
+            heard.filter_map(|number: u8| Some((number, signal(SignalKind::from_raw(number.into())).ok()?))).collect(),
+        )
     }
+
+    /// Waits for one of them and gives its number: the exit code is 128 more, as shells have it.
+    pub(crate) async fn come(&mut self) -> u8 {
+        std::future::poll_fn(|context| {
+            let come = self.0.iter_mut().find(|(_, signal)| signal.poll_recv(context).is_ready());
+            come.map_or(std::task::Poll::Pending, |(number, _)| std::task::Poll::Ready(*number))
+        })
+        .await
+    }
+}
+
+/// The set of signals that are ignored, the first in the lowest bit (proc(5): `SigIgn`).
+fn ignored_signals(status: &str) -> u64 {
+    let set = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    set.and_then(|set| u64::from_str_radix(set.trim(), 16).ok()).unwrap_or(0)
 }
 
 /// The report files, opened before anything is run: a name that cannot be written is told at once.
@@ -748,6 +769,12 @@ mod tests {
     fn the_command_line_is_consistent() {
         use clap::CommandFactory;
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_signals_that_are_ignored_are_read() {
+        assert_eq!(ignored_signals("Name:\tx\nSigBlk:\t0000000000000000\nSigIgn:\t0000000000001001\n"), 0x1001);
+        assert_eq!(ignored_signals(""), 0);
     }
 
     #[test]

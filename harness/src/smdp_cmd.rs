@@ -30,7 +30,7 @@ use smdp::{
     Store,
 };
 
-use crate::cli::{Abort, ended_from_outside};
+use crate::cli::{Abort, Ended};
 use crate::lab::{flawed_identities, own_host, system_time};
 use crate::order_cmd::{Control, default_control};
 use crate::runner::result::exit;
@@ -290,13 +290,14 @@ async fn serve(args: &SmdpArgs, config: Config, pki: &Arc<Pki>) -> Result<u8, Ab
     std::fs::write(&ci, pem.concat()).map_err(lab)?;
 
     let ready = Ready { args, address: &address, listening, control: &control, control_path: &control_path, ci: &ci };
+    let mut ended = Ended::listen();
     let text = ready.text(orders, smds.as_ref().map(|(_, address)| address.as_str()));
     // The reader may be gone at once: the server stays for whoever has read it.
     let _ = std::io::stdout().write_all(text.as_bytes()).and_then(|()| std::io::stdout().flush());
     if args.verbose {
         let mut seen = watch.subscribe();
         tokio::select! {
-            _ = ended_from_outside() => {}
+            _ = ended.come() => {}
             () = async {
                 while let Ok(event) = seen.recv().await {
                     let _ = writeln!(std::io::stderr(), "{event}");
@@ -304,7 +305,7 @@ async fn serve(args: &SmdpArgs, config: Config, pki: &Arc<Pki>) -> Result<u8, Ab
             } => {}
         }
     } else {
-        ended_from_outside().await;
+        ended.come().await;
     }
     drop(control_file);
     drop(manage);

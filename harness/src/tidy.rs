@@ -64,6 +64,10 @@ impl Nest {
                 format!("{error}; set TMPDIR to one that can be written to, in place of {}", folder.display());
             io::Error::new(error.kind(), problem)
         };
+        if folder.to_str().is_none() {
+            // Its name goes into command lines, JSON and descriptions of LPAs.
+            return Err(told(io::Error::new(io::ErrorKind::InvalidInput, "its name is no UTF-8")));
+        }
         let nest = Arc::new(Nest::make(&folder).map_err(told)?);
         *current = Arc::downgrade(&nest);
         Ok(nest)

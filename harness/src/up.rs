@@ -17,7 +17,7 @@ use rsp::crypto::{Curve, SystemRandom};
 use serde::Serialize;
 use smdp::{OrderSpec, Profile};
 
-use crate::cli::{Abort, ended_from_outside, runtime};
+use crate::cli::{Abort, Ended, runtime};
 use crate::control::{Access, ControlPort};
 use crate::lab::{Lab, LabError, card_profile, system_time};
 use crate::runner::result::exit;
@@ -204,16 +204,17 @@ pub(crate) fn run(args: &UpArgs) -> Result<u8, Abort> {
             let _ = guard.nest().note_link(&link.path, &link.target);
         }
         let tty = link.as_ref().map_or(lab.tty(), |link| &link.path);
+        let mut ended = Ended::listen();
         let text = if args.json { json_line(&lab, tty, control.access())? } else { words(&lab, tty, &control_file) };
         // The reader may be gone at once, `| head -1`: the lab stays for whoever has read it.
         let _ = std::io::stdout().write_all(text.as_bytes()).and_then(|()| std::io::stdout().flush());
         if args.verbose {
             tokio::select! {
                 () = print_events(lab.timeline()) => {}
-                _ = ended_from_outside() => {}
+                _ = ended.come() => {}
             }
         } else {
-            ended_from_outside().await;
+            ended.come().await;
         }
         drop(link);
         drop(control);

@@ -17,13 +17,11 @@ struct Up {
 
 impl Up {
     fn start(arguments: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_esimlab"))
-            .args(["up", "--json"])
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        Up::of(Command::new(env!("CARGO_BIN_EXE_esimlab")).args(["up", "--json"]).args(arguments))
+    }
+
+    fn of(command: &mut Command) -> Self {
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let ready = serde_json::from_str(&line).unwrap_or_else(|_| panic!("not ready: {line:?}"));
@@ -194,6 +192,22 @@ fn call_with(url: &str, token: Option<&str>, method: &str, path: &str, body: Opt
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
     (status, serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {answer}")))
+}
+
+/// The end of the terminal ends the lab in order, unless whoever started it wants it to go on: `nohup esimlab up`.
+#[test]
+fn it_ends_with_its_terminal_unless_that_is_ignored() {
+    let folder = tempfile::tempdir().unwrap();
+    let link = folder.path().join("modem");
+    let up = Up::start(&["--link", link.to_str().unwrap()]);
+    assert_eq!(up.end(Signal::HUP), Some(0));
+    assert!(std::fs::symlink_metadata(&link).is_err(), "the link is still there");
+
+    let script = format!("trap '' HUP; exec {} up --json", env!("CARGO_BIN_EXE_esimlab"));
+    let up = Up::of(Command::new("sh").args(["-c", &script]));
+    kill_process(Pid::from_child(&up.child), Signal::HUP).unwrap();
+    assert_eq!(up.result(&["--list"])["outcome"], "success");
+    assert_eq!(up.end(Signal::TERM), Some(0));
 }
 
 /// The codes hold wherever the server listens.

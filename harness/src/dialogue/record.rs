@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use super::lines::Splitter;
 use super::redact::{Identity, Redactor};
 use super::terminal::Line;
-use crate::cli::{Abort, ended_from_outside, runtime};
+use crate::cli::{Abort, Ended, runtime};
 use crate::runner::at::is_final_result;
 use crate::runner::result::exit;
 use crate::scenario::transcript;
@@ -130,9 +130,10 @@ pub(crate) fn run(args: &RecordArgs) -> Result<u8, Abort> {
         let splitters = modems.iter().map(|_| Splitter::default()).collect();
         let notes: Shared =
             Arc::new(Mutex::new(Notes { out, started: Instant::now(), redactor, splitters, failed: Ok(()) }));
+        let mut ended = Ended::listen();
         let code = tokio::select! {
             code = recorded(args, commands.as_deref(), &modems, &notes, guard.as_ref()) => code?,
-            _ = ended_from_outside() => exit::PASSED,
+            _ = ended.come() => exit::PASSED,
         };
         with(&notes, Notes::finish);
         let failed = with(&notes, |notes| std::mem::replace(&mut notes.failed, Ok(())));

@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::lines::{PROMPT, Splitter};
 use super::terminal::Line;
-use crate::cli::{Abort, ended_from_outside, runtime};
+use crate::cli::{Abort, Ended, runtime};
 use crate::runner::result::exit;
 use crate::scenario::transcript::Transcript;
 use crate::timeline::Direction;
@@ -154,6 +154,7 @@ pub(crate) fn run(args: &ReplayArgs) -> Result<u8, Abort> {
         let ttys: Vec<&Path> =
             std::iter::once(first).chain(ports.iter().skip(1).map(|(_, path, _)| path.as_path())).collect();
         let list: Vec<String> = ttys.iter().map(|tty| tty.display().to_string()).collect();
+        let mut outside = Ended::listen();
         let text = match args.json {
             true => format!("{}\n", json!({ "ttys": ttys })),
             false => format!("{name} is a modem on {}\nCtrl-C ends it.\n", list.join(", ")),
@@ -164,7 +165,7 @@ pub(crate) fn run(args: &ReplayArgs) -> Result<u8, Abort> {
             served.spawn(serve(line, player, args.at_once));
         }
         tokio::select! {
-            _ = ended_from_outside() => Ok(exit::PASSED),
+            _ = outside.come() => Ok(exit::PASSED),
             ended = served.join_next() => match ended {
                 Some(Ok(Err(error))) => Err(Abort::lab(format!("the terminal: {error}"))),
                 _ => Ok(exit::PASSED),

@@ -4,6 +4,7 @@
 //! its answer are folded into one row, and so are the AT lines that carry them. Everything that was folded stands in
 //! the row's details: the bytes as they were sent, and what they mean.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -79,7 +80,7 @@ struct Reader {
     rows: Vec<Row>,
     open: Option<Open>,
     /// The row of the AT command that is being answered, by port.
-    at: Vec<Option<usize>>,
+    at: BTreeMap<usize, usize>,
     /// A command line that carries an APDU, until it is answered: its port and text.
     carrier: Option<(usize, String)>,
     /// Whether the APDU of the carrier has been seen.
@@ -156,14 +157,7 @@ impl Reader {
         }
         let row = self.push(event, Shape::Exchange(Role::Assistant, Role::Modem), printable(text));
         self.rows[row].detail = format!("port {port}\n> {}\n", printable(text));
-        *self.slot(port) = Some(row);
-    }
-
-    fn slot(&mut self, port: usize) -> &mut Option<usize> {
-        if self.at.len() <= port {
-            self.at.resize(port + 1, None);
-        }
-        &mut self.at[port]
+        self.at.insert(port, row);
     }
 
     fn response_line(&mut self, event: &Event, port: usize, text: &str) {
@@ -178,11 +172,11 @@ impl Reader {
             // The modem has answered by itself.
             let row = self.push(event, Shape::Exchange(Role::Assistant, Role::Modem), printable(&command));
             self.rows[row].detail = format!("port {port}\n> {}\n", printable(&command));
-            *self.slot(port) = Some(row);
+            self.at.insert(port, row);
             self.carrier = None;
         }
         let line = format!("< {}\n", printable(text));
-        match *self.slot(port) {
+        match self.at.get(&port).copied() {
             Some(row) => {
                 let row_of_command = &mut self.rows[row];
                 row_of_command.detail.push_str(&line);
@@ -191,7 +185,7 @@ impl Reader {
                         row_of_command.result = printable(text);
                     }
                     row_of_command.bad = text == "ERROR" || text.contains("ERROR:");
-                    *self.slot(port) = None;
+                    self.at.remove(&port);
                 } else if row_of_command.result.is_empty() {
                     row_of_command.result = printable(text);
                 }
@@ -490,6 +484,16 @@ mod tests {
     fn apdu(micros: u64, command: &str, response: &str) -> Event {
         let bytes = |text: &str| from_hex(text).unwrap();
         event(micros, Role::Card, Kind::Apdu { command: bytes(command), response: bytes(response) })
+    }
+
+    /// Reports come from files, which may say anything.
+    #[test]
+    fn any_number_of_a_port_is_taken() {
+        let line = |direction, text: &str| {
+            event(1, Role::Modem, Kind::At { port: usize::MAX, direction, text: text.to_owned() })
+        };
+        let rows = rows(&[line(Direction::Command, "AT"), line(Direction::Response, "OK")]);
+        assert_eq!((rows.len(), rows[0].result.as_str()), (1, "OK"));
     }
 
     /// What an LPA does to read the EID in two blocks, with the answer in two parts.

@@ -413,8 +413,13 @@ impl Ended {
     /// Waits for one of them and gives its number: the exit code is 128 more, as shells have it.
     pub(crate) async fn come(&mut self) -> u8 {
         std::future::poll_fn(|context| {
-            let come = self.0.iter_mut().find(|(_, signal)| signal.poll_recv(context).is_ready());
-            come.map_or(std::task::Poll::Pending, |(number, _)| std::task::Poll::Ready(*number))
+            let mut come = std::task::Poll::Pending;
+            for (number, signal) in &mut self.0 {
+                if signal.poll_recv(context).is_ready() {
+                    come = std::task::Poll::Ready(*number);
+                }
+            }
+            come
         })
         .await
     }

@@ -308,7 +308,7 @@ fn folder() -> &'static Path {
 
 fn run_command(args: RunArgs) -> Result<u8, Abort> {
     let found = find(&args.scenarios, folder())?;
-    let mut scenarios = load_all(&found)?;
+    let mut scenarios = load_all(&found, &args.scenarios)?;
     if let Some(text) = &args.filter {
         let text = text.to_lowercase();
         scenarios.retain(|loaded| {
@@ -540,7 +540,7 @@ fn input(text: &str) -> Result<Input, Abort> {
 
 /// The scenarios that are meant, read.
 pub(crate) fn load_selected(scenarios: &[String]) -> Result<Vec<LoadedScenario>, Abort> {
-    load_all(&find(scenarios, folder())?)
+    load_all(&find(scenarios, folder())?, scenarios)
 }
 
 async fn run_and_report<T: Target>(
@@ -592,11 +592,22 @@ async fn run_and_report<T: Target>(
 
 // check, explain, models
 
-fn load_all(found: &[ScenarioPath]) -> Result<Vec<LoadedScenario>, Abort> {
+/// Reads the scenarios that were found, and tells the mistakes of all of them.
+///
+/// Models, cards and networks that stand beside the scenarios of a folder are none, and are passed over.
+fn load_all(found: &[ScenarioPath], arguments: &[String]) -> Result<Vec<LoadedScenario>, Abort> {
     let vocabulary = Vocabulary::of_this_program();
     let mut scenarios = Vec::new();
     let mut wrong = 0;
     for file in found {
+        // What cannot be read is told below.
+        match std::fs::read(&file.path).map_or(Content::Scenario, |text| Content::of(&String::from_utf8_lossy(&text))) {
+            Content::Scenario => {}
+            other if arguments.iter().any(|argument| Path::new(argument) == file.path) => {
+                return Err(Abort::usage(format!("{} describes {other}, it is no scenario", file.path.display())));
+            }
+            _ => continue,
+        }
         match load(file, &vocabulary)? {
             Ok(loaded) => scenarios.push(loaded),
             Err(mistakes) => {
@@ -680,10 +691,24 @@ enum Content {
     Network,
 }
 
+impl std::fmt::Display for Content {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Content::Scenario => "a scenario",
+            Content::Model => "a model of a modem",
+            Content::Card => "a card",
+            Content::Network => "a mobile network",
+        })
+    }
+}
+
 impl Content {
     /// Told apart by the keys at the top, of which each kind has its own; what has none of them is taken for a scenario.
     fn of(text: &str) -> Self {
         const CARD: [&str; 8] = ["note", "eid", "isdr_aid", "memory", "quirks", "profile", "ci", "trusted"];
+        if text.lines().any(|line| line.starts_with("format")) {
+            return Content::Scenario;
+        }
         let is_there: Box<dyn Fn(&str) -> bool> = match text.parse::<toml::Table>() {
             Ok(table) => Box::new(move |key| table.contains_key(key)),
             // What is no TOML is told apart by its lines.
@@ -708,7 +733,7 @@ impl Content {
 }
 
 fn explain_command(scenarios: &[String]) -> Result<u8, Abort> {
-    let scenarios = load_all(&find(scenarios, folder())?)?;
+    let scenarios = load_all(&find(scenarios, folder())?, scenarios)?;
     let texts: Vec<String> = scenarios.iter().map(|loaded| explain(&loaded.id, &loaded.scenario)).collect();
     print(&texts.join("\n\n"));
     Ok(exit::PASSED)

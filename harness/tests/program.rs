@@ -134,6 +134,21 @@ fn cards_and_networks_are_checked_too() {
 }
 
 #[test]
+fn what_stands_beside_the_scenarios_is_passed_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write("case.toml", "format = 1\ntitle = 'x'\n[card]\nfile = 'card.toml'\n[[step]]\nat = 'AT'\nreply = ['OK']\n");
+    write("card.toml", &esimlab(&["cards", "consumer"]).1);
+    write("network.toml", "[[operator]]\nplmn = '00101'\nname = 'Home'\n");
+    let path = folder.path().to_str().unwrap();
+    assert_eq!(esimlab(&["check", path]).0, 0);
+    let (code, output, errors) = esimlab(&["run", path]);
+    assert!(code == 0 && output.contains("1 scenario: 1 passed"), "{output}{errors}");
+    let (code, _, errors) = esimlab(&["run", &format!("{path}/card.toml")]);
+    assert!(code == 2 && errors.contains("describes a card, it is no scenario"), "{errors}");
+}
+
+#[test]
 fn a_file_that_is_not_there_is_named() {
     let folder = tempfile::tempdir().unwrap();
     for command in ["run", "check", "explain"] {

@@ -136,6 +136,11 @@ fn files_below(folder: &Path, base: &Path) -> Result<Vec<ScenarioPath>, LoadErro
     for entry in fs::read_dir(folder).map_err(error(folder))? {
         let entry = entry.map_err(error(folder))?;
         let path = entry.path();
+        // What is hidden is none of the author's: editors' files, or the folders in which Kubernetes keeps the real
+        // files of a ConfigMap, with a link to each beside them.
+        if entry.file_name().as_encoded_bytes().starts_with(b".") {
+            continue;
+        }
         // A link to a folder is not followed: it could lead back up.
         let kind = entry.file_type().map_err(error(&path))?;
         if kind.is_dir() {
@@ -237,6 +242,20 @@ mod tests {
         assert_eq!(ids(&[&path("errors")], &elsewhere).unwrap(), ["tls", "used"]);
         assert_eq!(ids(&[&path("errors/tls.toml")], &elsewhere).unwrap(), ["tls"]);
         assert_eq!((topic("errors/used"), topic("top")), ("errors", ""));
+    }
+
+    /// A ConfigMap of Kubernetes is mounted so: a folder with the files, named by the time, and links to them.
+    #[test]
+    fn a_scenario_that_is_mounted_from_a_config_map_is_there_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let real = folder.path().join("..2026_11_26_02_00_00.123");
+        fs::create_dir(&real).unwrap();
+        fs::write(real.join("case.toml"), "").unwrap();
+        let link = |target: &str, name: &str| std::os::unix::fs::symlink(target, folder.path().join(name)).unwrap();
+        link("..2026_11_26_02_00_00.123", "..data");
+        link("..data/case.toml", "case.toml");
+        let argument = folder.path().display().to_string();
+        assert_eq!(ids(&[&argument], &folder.path().join("nowhere")).unwrap(), ["case"]);
     }
 
     #[test]

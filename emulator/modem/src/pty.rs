@@ -25,14 +25,12 @@
 use std::future::poll_fn;
 use std::io;
 use std::path::PathBuf;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use pty_process::Pty;
 use rustix::termios;
-use tokio::io::{AsyncRead, ReadBuf};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
@@ -45,7 +43,7 @@ mod terminal;
 mod watch;
 
 pub use terminal::Dropped;
-use terminal::Port;
+use terminal::{Input, Port, Room};
 use watch::Watch;
 
 /// How often the rate of a port in data mode is looked at.
@@ -98,7 +96,7 @@ impl RunningModem {
         let runtime = tokio::runtime::Handle::try_current()
             .map_err(|error| io::Error::other(format!("a modem is started inside a tokio runtime: {error}")))?;
         let opened = (0..modem.port_count()).map(|_| Port::open()).collect::<io::Result<Vec<_>>>()?;
-        let (ports, masters): (Vec<_>, Vec<_>) = opened.into_iter().unzip();
+        let (ports, inputs): (Vec<_>, Vec<_>) = opened.into_iter().unzip();
         let ttys = ports.iter().map(|port| port.path.clone()).collect();
         let shared = Arc::new_cyclic(|this| Shared {
             this: Weak::clone(this),
@@ -117,7 +115,7 @@ impl RunningModem {
         modem.set_time(shared.now());
         shared.arm(&modem);
         drop(modem);
-        let servers = Mutex::new(Shared::serve_all(&shared, &runtime, masters));
+        let servers = Mutex::new(Shared::serve_all(&shared, &runtime, inputs));
         let keeper = runtime.spawn(keep_time(Arc::clone(&shared)));
         Ok(RunningModem { shared, ttys, keeper, servers })
     }
@@ -140,9 +138,9 @@ impl RunningModem {
         let runtime = tokio::runtime::Handle::try_current().map_err(io::Error::other)?;
         let count = lock(&self.shared.modem).port_count();
         let opened = (0..count).map(|_| Port::open()).collect::<io::Result<Vec<_>>>()?;
-        let (ports, masters): (Vec<_>, Vec<_>) = opened.into_iter().unzip();
+        let (ports, inputs): (Vec<_>, Vec<_>) = opened.into_iter().unzip();
         *lock(&self.shared.ports) = ports;
-        *lock(&self.servers) = Shared::serve_all(&self.shared, &runtime, masters);
+        *lock(&self.servers) = Shared::serve_all(&self.shared, &runtime, inputs);
         Ok(())
     }
 
@@ -278,14 +276,18 @@ impl Shared {
     }
 
     /// Starts a task for each terminal.
-    fn serve_all(shared: &Arc<Shared>, runtime: &tokio::runtime::Handle, masters: Vec<Pty>) -> Vec<JoinHandle<()>> {
-        let serve = |(index, master)| runtime.spawn(serve(Arc::clone(shared), index, master));
-        masters.into_iter().enumerate().map(serve).collect()
+    fn serve_all(shared: &Arc<Shared>, runtime: &tokio::runtime::Handle, inputs: Vec<Input>) -> Vec<JoinHandle<()>> {
+        let serve = |(index, input)| runtime.spawn(serve(Arc::clone(shared), index, input));
+        inputs.into_iter().enumerate().map(serve).collect()
     }
 
     /// The time since the epoch. It never goes back.
     fn now(&self) -> Duration {
-        self.epoch + self.started.elapsed() + *lock(&self.ahead)
+        self.since_epoch(Instant::now())
+    }
+
+    fn since_epoch(&self, moment: Instant) -> Duration {
+        self.epoch + moment.duration_since(self.started) + *lock(&self.ahead)
     }
 
     /// Does something to the modem and sends what it has to say.
@@ -352,9 +354,10 @@ impl Shared {
             let output = modem.hang_up(index);
             self.deliver(Output { writes: Vec::new(), ..output }, None);
         }
+        let now = self.since_epoch(began);
         let output = match &mut *lock(&self.line) {
-            Some(line) => line.receive(&mut modem, index, bytes, self.now()),
-            None => modem.receive_at(index, bytes, self.now()),
+            Some(line) => line.receive(&mut modem, index, bytes, now),
+            None => modem.receive_at(index, bytes, now),
         };
         self.arm(&modem);
         // The card may have taken its time: the host that asked may be gone by now. After less than this it may be gone as
@@ -450,27 +453,24 @@ async fn keep_time(shared: Arc<Shared>) {
 }
 
 /// Serves one port until its terminal fails or the task is aborted.
-async fn serve(shared: Arc<Shared>, index: usize, master: Pty) {
+async fn serve(shared: Arc<Shared>, index: usize, input: Input) {
     let Some(port) = shared.port(index) else { return };
-    let (mut input, mut output) = master.into_split();
+    let mut room = Room::default();
     let mut buffer = vec![0; 4096];
     loop {
         let read = poll_fn(|context| {
-            if port.poll_backlog(context, &mut output)? {
+            if port.poll_backlog(context, &mut room)? {
                 shared.flow.notify_waiters();
             }
             // Woken when what was sent has gone. The host waits for as long, as it would for circuit 106.
             if lock(&shared.modem).is_congested(index) {
                 return Poll::Pending;
             }
-            let mut read = ReadBuf::new(&mut buffer);
-            match Pin::new(&mut input).poll_read(context, &mut read) {
-                Poll::Ready(result) => Poll::Ready(result.map(|()| read.filled().len())),
-                Poll::Pending => {
-                    shared.settle(index);
-                    Poll::Pending
-                }
+            let read = input.poll_read(context, &mut buffer);
+            if read.is_pending() {
+                shared.settle(index);
             }
+            read
         });
         match read.await {
             Ok(count @ 1..) => shared.receive(index, buffer.get(..count).unwrap_or_default()),

@@ -39,9 +39,29 @@ pub fn from_hex(text: impl AsRef<[u8]>) -> Option<Vec<u8>> {
     if digits.len() % 2 != 0 {
         return None;
     }
-    let digit = |byte: u8| char::from(byte).to_digit(16).map(|value| value as u8);
-    digits.chunks_exact(2).map(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?)).collect()
+    let mut bytes = Vec::with_capacity(digits.len() / 2);
+    let mut seen = 0;
+    // Every APDU of a host passes here: wrong digits are looked for once, at the end.
+    for pair in digits.as_chunks::<2>().0 {
+        let [high, low] = pair.map(|digit| DIGIT_VALUES[usize::from(digit)]);
+        seen |= high | low;
+        bytes.push(high << 4 | low & 0x0F);
+    }
+    (seen <= 0x0F).then_some(bytes)
 }
+
+/// The value of each character as a hexadecimal digit; 0xFF where it is none.
+const DIGIT_VALUES: [u8; 256] = {
+    let mut values = [0xFF; 256];
+    let mut value = 0;
+    while value < 16 {
+        let digit = b"0123456789ABCDEF"[value];
+        values[digit as usize] = value as u8;
+        values[digit.to_ascii_lowercase() as usize] = value as u8;
+        value += 1;
+    }
+    values
+};
 
 /// An eUICC identifier: 32 digits whose last two are check digits (SGP.02 §2.2.2, SGP.29).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -415,6 +435,17 @@ text_impls!(Eid, Iccid, Aid, TransactionId, MatchingId, Oid);
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn hexadecimal_digits() {
+        let all: Vec<u8> = (0..=255).collect();
+        assert_eq!(from_hex(to_hex(&all)), Some(all.clone()));
+        assert_eq!(from_hex(to_hex(&all).to_ascii_lowercase()), Some(all));
+        assert_eq!(from_hex(""), Some(Vec::new()));
+        for wrong in ["0", "0g", "g0", "/0", "0:", "@0", "0G", "`0", "0 ", "-1", "é"] {
+            assert_eq!(from_hex(wrong), None, "{wrong}");
+        }
+    }
 
     #[test]
     fn eid_check_digits() {

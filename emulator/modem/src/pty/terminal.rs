@@ -2,17 +2,17 @@
 
 use std::ffi::OsStr;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll, Waker};
 
-use pty_process::{OwnedWritePty, Pts, Pty};
 use rustix::io::Errno;
+use rustix::pty::OpenptFlags;
 use rustix::termios::{self, OptionalActions, QueueSelector, SpecialCodeIndex};
-use tokio::io::AsyncWrite;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 use super::lock;
 use super::watch::Watch;
@@ -33,9 +33,9 @@ pub struct Dropped {
 
 /// One terminal.
 pub(super) struct Port {
-    /// The master again, beside the one that the task of the port waits on: others write to it as well.
+    /// The master again, beside the one that the task of the port waits on: others write to it as well. Neither waits.
     pub(super) master: OwnedFd,
-    pub(super) slave: Pts,
+    pub(super) slave: OwnedFd,
     pub(super) path: PathBuf,
     /// The number by which the watch knows it.
     pub(super) watch: OnceLock<i32>,
@@ -73,12 +73,14 @@ impl LineState {
 }
 
 impl Port {
-    pub(super) fn open() -> io::Result<(Arc<Self>, Pty)> {
-        let (master, slave) = pty_process::open().map_err(|error| match error {
-            pty_process::Error::Io(error) => error,
-            pty_process::Error::Rustix(errno) => errno.into(),
-            other => io::Error::other(other.to_string()),
-        })?;
+    /// A terminal, and what is written to it. Has to be called inside a tokio runtime.
+    pub(super) fn open() -> io::Result<(Arc<Self>, Input)> {
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        let master = rustix::pty::openpt(flags)?;
+        rustix::pty::grantpt(&master)?;
+        rustix::pty::unlockpt(&master)?;
+        rustix::io::ioctl_fionbio(&master, true)?;
+        let slave = rustix::pty::ioctl_tiocgptpeer(&master, flags)?;
         // A new terminal is cooked and echoes: it must be raw before anybody can know its path.
         let mut attributes = termios::tcgetattr(&slave)?;
         attributes.make_raw();
@@ -86,16 +88,12 @@ impl Port {
         termios::tcsetattr(&slave, OptionalActions::Now, &attributes)?;
         let name = rustix::pty::ptsname(&master, Vec::new())?;
         let path = PathBuf::from(OsStr::from_bytes(name.as_bytes()));
-        let port = Arc::new(Port {
-            master: master.as_fd().try_clone_to_owned()?,
-            slave,
-            path,
-            watch: OnceLock::new(),
-            line: Mutex::default(),
-        });
+        let port =
+            Arc::new(Port { master: master.try_clone()?, slave, path, watch: OnceLock::new(), line: Mutex::default() });
         let number = Watch::of_process()?.add(&port)?;
         port.watch.get_or_init(|| number);
-        Ok((port, master))
+        let input = watch_for(master, Interest::READABLE)?;
+        Ok((port, Input(input)))
     }
 
     /// A host has opened the terminal.
@@ -208,17 +206,72 @@ impl Port {
 
     /// Writes from the backlog as long as the terminal takes it, and has the task woken when it takes more. Gives true when
     /// there is more room than before.
-    pub(super) fn poll_backlog(&self, context: &mut Context<'_>, terminal: &mut OwnedWritePty) -> io::Result<bool> {
+    pub(super) fn poll_backlog(&self, context: &mut Context<'_>, room: &mut Room) -> io::Result<bool> {
         let mut line = lock(&self.line);
-        line.waker = Some(context.waker().clone());
+        if line.waker.as_ref().is_none_or(|waker| !waker.will_wake(context.waker())) {
+            line.waker = Some(context.waker().clone());
+        }
+        if line.backlog.is_empty() {
+            room.0 = None;
+            return Ok(false);
+        }
         let before = line.backlog.len();
         while !line.backlog.is_empty() {
-            match Pin::new(&mut *terminal).poll_write(context, &line.backlog) {
-                Poll::Ready(written) => drop(line.backlog.drain(..written?)),
-                Poll::Pending => break,
+            let Poll::Ready(mut ready) = room.of(self)?.poll_write_ready(context)? else { break };
+            match rustix::io::write(&self.master, &line.backlog) {
+                Ok(written) => drop(line.backlog.drain(..written)),
+                Err(Errno::AGAIN) => ready.clear_ready(),
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(errno.into()),
             }
         }
         Ok(line.backlog.len() < before)
+    }
+}
+
+/// Has the runtime watch a terminal for something.
+#[expect(deprecated, reason = "unsound for what does not own its descriptor; this does, and the new one is unsafe")]
+fn watch_for(terminal: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
+    AsyncFd::with_interest(terminal, interest)
+}
+
+/// Waits for room in a terminal, while there is something that waits for it. A terminal that is watched for room all the
+/// time wakes the modem whenever its host reads.
+#[derive(Default)]
+pub(super) struct Room(Option<AsyncFd<OwnedFd>>);
+
+impl Room {
+    fn of(&mut self, port: &Port) -> io::Result<&AsyncFd<OwnedFd>> {
+        let watched = match self.0.take() {
+            Some(watched) => watched,
+            None => watch_for(port.master.try_clone()?, Interest::WRITABLE)?,
+        };
+        Ok(self.0.insert(watched))
+    }
+}
+
+/// What a host writes.
+pub(super) struct Input(AsyncFd<OwnedFd>);
+
+impl Input {
+    /// Reads what is there.
+    pub(super) fn poll_read(&self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        loop {
+            let mut ready = std::task::ready!(self.0.poll_read_ready(context))?;
+            match rustix::io::read(self.0.get_ref(), &mut *buffer) {
+                Ok(count) => {
+                    // A read that does not fill the buffer has taken all there was. What comes after it is told anew: it
+                    // need not be asked for.
+                    if count < buffer.len() {
+                        ready.clear_ready();
+                    }
+                    return Poll::Ready(Ok(count));
+                }
+                Err(Errno::AGAIN) => ready.clear_ready(),
+                Err(Errno::INTR) => {}
+                Err(errno) => return Poll::Ready(Err(errno.into())),
+            }
+        }
     }
 }
 

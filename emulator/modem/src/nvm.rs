@@ -462,6 +462,7 @@ impl Nvm {
         options.saved_indications = restored.indications;
         options.configuration = restored.configuration;
         options.radio = restored.radio;
+        options.search_order = crate::state::search_order(&restored.preferences);
         options.preferences = restored.preferences;
         let (periodic, active, wide, narrow) = restored.power;
         let power = &mut state.network.power;

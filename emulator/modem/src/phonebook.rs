@@ -53,6 +53,11 @@ impl Book {
         }
     }
 
+    /// Whether a host can write into it: what the module fills itself it cannot (TS 27.007 §8.11).
+    fn is_writable(self) -> bool {
+        matches!(self, Book::Card | Book::Equipment | Book::Own | Book::Fixed)
+    }
+
     /// Where the book is on the card: the first of these that is there (TS 31.102 §4.2.26, §4.4.2.3; TS 51.011 §10.5).
     fn paths(self) -> &'static [&'static [u16]] {
         match self {
@@ -83,8 +88,11 @@ pub(crate) struct PhoneBook {
 
 /// How many entries the modem's own book has, and how long a number and a name in it may be.
 pub(crate) const CAPACITY: usize = 100;
-const NUMBER_LENGTH: usize = 40;
+const NUMBER_LENGTH: usize = 20;
 const NAME_LENGTH: usize = 30;
+
+/// How many calls each list of them has room for.
+const CALLS: usize = 10;
 
 /// Why an entry could not be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -145,6 +153,9 @@ impl PhoneBook {
         match self.selected {
             Book::Equipment => Ok(Limits { entries: CAPACITY, number: NUMBER_LENGTH, name: NAME_LENGTH }),
             Book::Emergency => Ok(Limits { entries: EMERGENCY.len(), number: 6, name: 0 }),
+            Book::Last | Book::Missed | Book::Received | Book::Dialled => {
+                Ok(Limits { entries: CALLS, number: NUMBER_LENGTH, name: NAME_LENGTH })
+            }
             book => match place(book, files)? {
                 // TS 31.102 §4.4.2.3: 14 bytes behind the name; ten of them are digits.
                 Some((_, length, count)) => {
@@ -168,6 +179,8 @@ impl PhoneBook {
                 kind: 129,
                 name: String::new(),
             }))),
+            // There are no calls.
+            Book::Last | Book::Missed | Book::Received | Book::Dialled => Ok(Vec::new()),
             book => {
                 let Some((path, ..)) = place(book, files)? else { return Ok(Vec::new()) };
                 let number = |index: usize| u8::try_from(index).unwrap_or(u8::MAX);
@@ -184,15 +197,10 @@ impl PhoneBook {
         entry: Option<(String, u8, String)>,
         files: &mut Files<'_>,
     ) -> Result<(), BookError> {
-        let limits = self.limits(files)?;
-        if let Some((number, _, name)) = &entry {
-            if number.trim_start_matches('+').len() > limits.number {
-                return Err(BookError::NumberTooLong);
-            }
-            if name.chars().count() > limits.name {
-                return Err(BookError::NameTooLong);
-            }
+        if !self.selected.is_writable() {
+            return Err(BookError::ReadOnly);
         }
+        let limits = self.limits(files)?;
         let index = match index {
             Some(index) if (1..=limits.entries).contains(&index) => index,
             Some(_) => return Err(BookError::InvalidIndex),
@@ -202,6 +210,14 @@ impl PhoneBook {
                 (1..=limits.entries).find(is_free).ok_or(BookError::Full)?
             }
         };
+        if let Some((number, _, name)) = &entry {
+            if number.trim_start_matches('+').len() > limits.number {
+                return Err(BookError::NumberTooLong);
+            }
+            if name.chars().count() > limits.name {
+                return Err(BookError::NameTooLong);
+            }
+        }
         match self.selected {
             Book::Equipment => {
                 self.put(index, entry.map(|(number, kind, name)| Entry { index, number, kind, name }));

@@ -34,6 +34,16 @@ pub(crate) enum PowerChange {
     Wake,
 }
 
+/// What AT+QNWPREFCFG calls a technology; nothing for those that it does not know.
+fn mode_of(technology: Technology) -> &'static str {
+    match technology {
+        Technology::Umts => "WCDMA",
+        Technology::Nr => "NR5G",
+        technology if technology.is_evolved() => "LTE",
+        _ => "",
+    }
+}
+
 impl State {
     /// Registers, or lets go of the network, as the card and `+CFUN` have it, and tells what has changed.
     pub(crate) fn update_network(&mut self) {
@@ -152,10 +162,16 @@ impl State {
             });
             by_scan && by_operation && by_kind && by_mode
         };
+        // 5G without a 4G core beside it is what 1 disables (`"nr5g_disable_mode"`).
+        let standalone = preference("nr5g_disable_mode") != "1";
+        let allowed = |technology: &Technology| allowed(*technology) && (standalone || *technology != Technology::Nr);
         let roaming = self.radio_setting(RadioSetting::RoamService) != 1 && preference("roam_pref") != "1";
         // Of u-blox: 0 is not to look for another network when one refuses.
         let persistent = self.options.search_after_refusal != 0;
-        let technologies = self.model.radio.technologies.iter().copied().filter(|t| allowed(*t)).collect();
+        let mut technologies: Vec<Technology> = self.model.radio.technologies.iter().copied().filter(allowed).collect();
+        let order = &self.options.search_order;
+        let rank = |technology: &Technology| order.iter().position(|mode| mode == mode_of(*technology));
+        technologies.sort_by_key(|technology| rank(technology).unwrap_or(order.len()));
         Wanted { technologies, roaming, persistent }
     }
 

@@ -97,6 +97,8 @@ pub(crate) struct Options {
     pub(crate) search_after_refusal: u8,
     /// `AT+QNWPREFCFG`: by name.
     pub(crate) preferences: Vec<(&'static str, String)>,
+    /// The order in which the module searches: `"rat_acq_order"` as it was at the last start.
+    pub(crate) search_order: Vec<String>,
     /// What the modem's clock is ahead of the time that the caller tells, in seconds.
     pub(crate) clock_ahead: i64,
     /// The time zone in quarters of an hour.
@@ -133,6 +135,7 @@ impl Options {
             saved_bearer: ("IP", String::new()),
             search_after_refusal: 2,
             preferences: crate::commands::preferences(),
+            search_order: Vec::new(),
             clock_ahead: 0,
             zone: 0,
             zone_update: 1,
@@ -150,11 +153,19 @@ impl Options {
     pub(crate) fn restart(&mut self) {
         self.indications.clone_from(&self.saved_indications);
         self.initial_bearer.clone_from(&self.saved_bearer);
+        self.search_order = search_order(&self.preferences);
         self.ussd = 0;
         self.preferred_format = 2;
         self.charset = Charset::default();
         self.last_cause = NO_CAUSE;
     }
+}
+
+/// `"rat_acq_order"`, which takes effect after a restart. The one from the factory is that of the model.
+pub(crate) fn search_order(preferences: &[(&'static str, String)]) -> Vec<String> {
+    let is_order = |(name, _): &&(&str, String)| *name == "rat_acq_order";
+    let chosen = preferences.iter().find(is_order).filter(|order| !crate::commands::preferences().contains(order));
+    chosen.map_or_else(Vec::new, |(_, order)| order.split(':').map(str::to_owned).collect())
 }
 
 impl State {

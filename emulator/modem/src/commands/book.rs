@@ -73,9 +73,15 @@ pub(super) fn write_cpbs(exec: &mut Exec<'_>, params: &Params) -> Outcome {
     Ok(())
 }
 
+/// A book of which the card has no file has no range to tell.
+fn is_there(entries: usize) -> Outcome {
+    if entries == 0 { Err(CmeError::NotFound.into()) } else { Ok(()) }
+}
+
 /// `+CPBR=?`
 pub(super) fn test_cpbr(exec: &mut Exec<'_>) -> Outcome {
     let Limits { entries, number, name } = with(exec, |book, files| book.limits(files))?;
+    is_there(entries)?;
     exec.line(format!("+CPBR: (1-{entries}),{number},{name}"));
     Ok(())
 }
@@ -105,6 +111,7 @@ pub(super) fn read_entries(exec: &mut Exec<'_>, params: &Params) -> Outcome {
 /// `+CPBW=?`
 pub(super) fn test_cpbw(exec: &mut Exec<'_>) -> Outcome {
     let Limits { entries, number, name } = with(exec, |book, files| book.limits(files))?;
+    is_there(entries)?;
     exec.line(format!("+CPBW: (1-{entries}),{number},(129,145,161),{name}"));
     Ok(())
 }

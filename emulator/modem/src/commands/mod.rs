@@ -281,7 +281,10 @@ const EXTENDED: &[Entry] = &[
         ..tells("+CGCONTRDP", packet::dynamic)
     },
     setting("+CGAUTH", packet::read_cgauth, "+CGAUTH: (1-15),(0-2),127,127", packet::write_cgauth),
-    setting("+CGEREP", packet::read_cgerep, "+CGEREP: (0-2),(0,1)", packet::write_cgerep),
+    Entry {
+        execute: Some(packet::default_cgerep),
+        ..setting("+CGEREP", packet::read_cgerep, "+CGEREP: (0-2),(0,1)", packet::write_cgerep)
+    },
     // Power saving (TS 27.007 §7.38, §7.40, §7.41).
     of(CommandSet::PowerSaving, setting("+CPSMS", power::read_cpsms, power::CPSMS_TEST, power::write_psm)),
     of(CommandSet::PowerSaving, setting("+QPSMS", power::read_qpsms, power::QPSMS_TEST, power::write_psm)),
@@ -309,7 +312,10 @@ const EXTENDED: &[Entry] = &[
         write: Some(message::write_csms),
         ..entry("+CSMS")
     },
-    setting("+CMGF", message::read_cmgf, "+CMGF: (0,1)", message::write_cmgf),
+    Entry {
+        execute: Some(message::default_cmgf),
+        ..setting("+CMGF", message::read_cmgf, "+CMGF: (0,1)", message::write_cmgf)
+    },
     Entry {
         read: Some(message::read_cpms),
         test: Test::Text(message::CPMS_TEST),
@@ -319,7 +325,10 @@ const EXTENDED: &[Entry] = &[
     Entry { read: Some(message::read_csca), write: Some(message::write_csca), ..entry("+CSCA") },
     Entry { read: Some(message::read_csmp), write: Some(message::write_csmp), ..entry("+CSMP") },
     setting("+CSDH", message::read_csdh, "+CSDH: (0,1)", message::write_csdh),
-    setting("+CMMS", message::read_cmms, "+CMMS: (0-2)", message::write_cmms),
+    Entry {
+        execute: Some(message::default_cmms),
+        ..setting("+CMMS", message::read_cmms, "+CMMS: (0-2)", message::write_cmms)
+    },
     setting("+CNMI", message::read_cnmi, "+CNMI: (0-2),(0-3),(0,2),(0-2),(0,1)", message::write_cnmi),
     Entry { within: 120_000, write: Some(message::send), ..entry("+CMGS") },
     Entry { within: 120_000, write: Some(message::send_stored), ..entry("+CMSS") },
@@ -334,7 +343,7 @@ const EXTENDED: &[Entry] = &[
     Entry { test: Test::Call(message::test_cmgd), write: Some(message::delete), ..entry("+CMGD") },
     Entry { execute: Some(message::acknowledge), write: Some(message::acknowledge_with), ..entry("+CNMA") },
     // The maker's own.
-    tells("+QINISTAT", quectel::initialised),
+    Entry { test: Test::Text("+QINISTAT: (0-7)"), ..tells("+QINISTAT", quectel::initialised) },
     setting("+QSIMSTAT", quectel::read_card_status, "+QSIMSTAT: (0,1)", quectel::write_card_status),
     setting("+QSIMDET", quectel::read_card_detection, "+QSIMDET: (0,1),(0,1)", quectel::write_card_detection),
     setting("+QUIMSLOT", quectel::read_slot, "+QUIMSLOT: (1,2)", quectel::write_slot),

@@ -1,5 +1,7 @@
 //! The network for hosts: registration, selection, USSD (TS 27.007 §7).
 
+use rsp::ids::{from_hex, to_hex};
+
 use super::{Exec, INCORRECT, Outcome, at_most, choice, single};
 use crate::errors::CmeError;
 use crate::network::cause::MobilityCause;
@@ -261,6 +263,16 @@ pub(super) fn read_cusd(exec: &mut Exec<'_>) -> Outcome {
     Ok(())
 }
 
+/// Whether a cell broadcast data coding scheme is one of 8-bit data or UCS2 (TS 23.038 §5).
+fn is_in_octets(coding: u32) -> bool {
+    match coding {
+        0x11 => true,
+        0x40..=0x7F | 0x90..=0x9F => matches!(coding >> 2 & 3, 1 | 2),
+        0xF0..=0xFF => coding & 4 != 0,
+        _ => false,
+    }
+}
+
 /// `+CUSD=[<n>[,<str>[,<dcs>]]]`: the network answers with what it was asked, and nothing more is wanted.
 pub(super) fn write_cusd(exec: &mut Exec<'_>, params: &Params) -> Outcome {
     at_most(params, 3)?;
@@ -273,19 +285,26 @@ pub(super) fn write_cusd(exec: &mut Exec<'_>, params: &Params) -> Outcome {
         exec.state.options.ussd = if report == 2 { exec.state.options.ussd } else { report };
         return Ok(());
     }
-    let text = params.text(1).and_then(|text| exec.settings.charset.decode(text)).ok_or(INCORRECT)?;
-    // TS 24.090: 160 octets, which are 182 septets.
-    if text.is_empty() || text.chars().count() > 182 {
-        return Err(INCORRECT);
-    }
+    let asked = params.text(1).ok_or(INCORRECT)?;
+    // TS 27.007 §7.15: octets come in hexadecimal digits, whatever +CSCS says. TS 24.090: there are 160 at most, which
+    // are 182 septets.
+    let answer = if is_in_octets(coding) {
+        let octets = from_hex(asked).filter(|octets| (1..=160).contains(&octets.len())).ok_or(INCORRECT)?;
+        quote(&to_hex(&octets))
+    } else {
+        let text = exec.settings.charset.decode(asked).ok_or(INCORRECT)?;
+        if text.is_empty() || text.chars().count() > 182 {
+            return Err(INCORRECT);
+        }
+        exec.text(&text)
+    };
     exec.state.sim_ready()?;
     if !exec.state.network.is_registered() {
         return Err(Failure::Cme(CmeError::NoNetwork));
     }
     exec.state.options.ussd = report;
     if report == 1 {
-        let urc = format!("+CUSD: 0,{},{coding}", exec.text(&text));
-        exec.state.tell(urc);
+        exec.state.tell(format!("+CUSD: 0,{answer},{coding}"));
     }
     Ok(())
 }

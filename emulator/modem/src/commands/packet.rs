@@ -326,6 +326,11 @@ pub(super) fn read_cgerep(exec: &mut Exec<'_>) -> Outcome {
     Ok(())
 }
 
+/// `+CGEREP` alone is the default.
+pub(super) fn default_cgerep(exec: &mut Exec<'_>) -> Outcome {
+    write_cgerep(exec, &Params::default())
+}
+
 pub(super) fn write_cgerep(exec: &mut Exec<'_>, params: &Params) -> Outcome {
     at_most(params, 2)?;
     let mode = choice(params, 0, &[0, 1, 2], Some(0))?;

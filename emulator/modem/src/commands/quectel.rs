@@ -161,6 +161,9 @@ pub(crate) fn preferences() -> Vec<(&'static str, String)> {
         ("nr5g_band", "1:2:3:5:7:8:12:20:25:28:38:40:41:48:66:71:77:78:79"),
         ("roam_pref", "255"),
         ("ue_usage_setting", "1"),
+        ("srv_domain", "2"),
+        ("voice_domain", "2"),
+        ("rat_acq_order", "NR5G:LTE:WCDMA"),
     ]
     .map(|(name, value)| (name, value.to_owned()))
     .into()
@@ -174,6 +177,9 @@ pub(super) fn test_preferences(exec: &mut Exec<'_>) -> Outcome {
             "nr5g_disable_mode" => "+QNWPREFCFG: \"nr5g_disable_mode\",(0-2)".to_owned(),
             "roam_pref" => "+QNWPREFCFG: \"roam_pref\",(1,3,255)".to_owned(),
             "ue_usage_setting" => "+QNWPREFCFG: \"ue_usage_setting\",(0,1)".to_owned(),
+            "srv_domain" => "+QNWPREFCFG: \"srv_domain\",(0-2)".to_owned(),
+            "voice_domain" => "+QNWPREFCFG: \"voice_domain\",(0-3)".to_owned(),
+            "rat_acq_order" => "+QNWPREFCFG: \"rat_acq_order\",(WCDMA,LTE,NR5G)".to_owned(),
             bands => format!("+QNWPREFCFG: \"{bands}\",({value})"),
         });
     }
@@ -184,6 +190,9 @@ pub(super) fn test_preferences(exec: &mut Exec<'_>) -> Outcome {
 pub(super) fn write_preferences(exec: &mut Exec<'_>, params: &Params) -> Outcome {
     at_most(params, 2)?;
     let wanted = name(params, 0)?.to_ascii_lowercase();
+    if matches!(wanted.as_str(), "policy_band" | "ue_capability_band") {
+        return bands(exec, params);
+    }
     let options = &mut exec.state.options;
     let (known, value) = options.preferences.iter_mut().find(|(known, _)| *known == wanted).ok_or(INCORRECT)?;
     if params.len() == 1 {
@@ -200,6 +209,15 @@ pub(super) fn write_preferences(exec: &mut Exec<'_>, params: &Params) -> Outcome
     Ok(())
 }
 
+/// `+QNWPREFCFG="policy_band"`, `"ue_capability_band"`: all bands that the module has. Nothing narrows them.
+fn bands(exec: &mut Exec<'_>, params: &Params) -> Outcome {
+    at_most(params, 1)?;
+    for (name, bands) in preferences().iter().filter(|(name, _)| name.ends_with("_band")) {
+        exec.line(format!("+QNWPREFCFG: \"{name}\",{bands}"));
+    }
+    Ok(())
+}
+
 /// Whether a setting of AT+QNWPREFCFG can have this value.
 pub(crate) fn is_preference(name: &str, text: &str) -> bool {
     let parts: Vec<&str> = text.split(':').collect();
@@ -208,6 +226,12 @@ pub(crate) fn is_preference(name: &str, text: &str) -> bool {
         "nr5g_disable_mode" => matches!(text, "0" | "1" | "2"),
         "roam_pref" => matches!(text, "1" | "3" | "255"),
         "ue_usage_setting" => matches!(text, "0" | "1"),
+        "srv_domain" => matches!(text, "0" | "1" | "2"),
+        "voice_domain" => matches!(text, "0" | "1" | "2" | "3"),
+        "rat_acq_order" => {
+            let once = |mode: &&str| parts.iter().filter(|part| *part == mode).count() == 1;
+            parts.iter().all(|mode| matches!(*mode, "WCDMA" | "LTE" | "NR5G") && once(mode))
+        }
         // Bands: a part of those that the module has.
         bands => {
             let all = preferences();

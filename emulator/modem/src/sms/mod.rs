@@ -139,6 +139,8 @@ pub(crate) struct MessageService {
     pub(crate) centre: String,
     /// The reference of the next message.
     reference: u8,
+    /// Messages that were routed to the host, and that it has not acknowledged yet.
+    unacknowledged: u32,
 }
 
 impl Default for MessageService {
@@ -156,6 +158,7 @@ impl Default for MessageService {
             more: 0,
             centre: "+15550000".to_owned(),
             reference: 0,
+            unacknowledged: 0,
         }
     }
 }
@@ -223,6 +226,20 @@ impl MessageService {
                 *slot = Some(stored);
             }
         }
+    }
+
+    /// A message was routed to the host; with `+CSMS=1` it is to be acknowledged.
+    pub(crate) fn expect_acknowledgement(&mut self) {
+        if self.service == 1 {
+            self.unacknowledged = self.unacknowledged.saturating_add(1);
+        }
+    }
+
+    /// The host acknowledges a message. False when there is none that it could mean.
+    pub(crate) fn acknowledge(&mut self) -> bool {
+        let is_expected = self.unacknowledged > 0;
+        self.unacknowledged = self.unacknowledged.saturating_sub(1);
+        is_expected
     }
 
     /// Counts a message that is submitted.

@@ -2,7 +2,7 @@
 //!
 //! A PDU here is what hosts write and stores hold: the address of the service centre, then the TPDU.
 
-use crate::charset::{gsm_decode, gsm_encode, is_gsm, pack, ucs2_decode, ucs2_encode, unpack};
+use crate::charset::{Charset, gsm_decode, gsm_encode, is_gsm, pack, ucs2_decode, ucs2_encode, unpack};
 
 /// A number and its type (TS 23.040 §9.1.2.5).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,6 +125,48 @@ fn coding(scheme: u8) -> Coding {
     }
 }
 
+/// Whether text mode has the body of a message as octets in hexadecimal digits: with 8-bit data, with UCS2, and with a
+/// header (TS 27.005 §3.1, `<data>`).
+pub(crate) fn is_in_octets(first_octet: u8, scheme: u8) -> bool {
+    coding(scheme) != Coding::Gsm || first_octet & 0x40 != 0
+}
+
+/// The fields of SMS-STATUS-REPORT (TS 23.040 §9.2.2.3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Report {
+    pub(crate) first_octet: u8,
+    pub(crate) reference: u8,
+    pub(crate) recipient: Address,
+    /// When the service centre had the message, and when it was delivered.
+    pub(crate) stamps: [[u8; 7]; 2],
+    pub(crate) status: u8,
+}
+
+impl Report {
+    /// Reads one.
+    pub(crate) fn read(tpdu: &[u8]) -> Option<Report> {
+        let [first_octet, reference, rest @ ..] = tpdu else { return None };
+        if first_octet & 3 != 2 {
+            return None;
+        }
+        let mut rest = rest;
+        let recipient = Address::read(&mut rest)?;
+        let (sent, rest) = rest.split_first_chunk::<7>()?;
+        let (delivered, rest) = rest.split_first_chunk::<7>()?;
+        let status = *rest.first()?;
+        let (first_octet, reference, stamps) = (*first_octet, *reference, [*sent, *delivered]);
+        Some(Report { first_octet, reference, recipient, stamps, status })
+    }
+
+    /// The fields as text mode has them: `<fo>,<mr>,[<ra>],[<tora>],<scts>,<dt>,<st>` (TS 27.005 §3.4.1, §3.4.3).
+    pub(crate) fn fields(&self, charset: Charset) -> String {
+        let Report { first_octet, reference, recipient, stamps, status } = self;
+        let number = crate::parse::quote(&charset.encode(&recipient.number));
+        let [sent, delivered] = stamps.each_ref().map(stamp_text);
+        format!("{first_octet},{reference},{number},{},\"{sent}\",\"{delivered}\",{status}", recipient.kind)
+    }
+}
+
 /// A message, as the fields of SMS-SUBMIT, SMS-DELIVER or SMS-STATUS-REPORT.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Message {
@@ -231,6 +273,38 @@ impl Message {
             length: length as u8,
             data,
         })
+    }
+
+    /// A message with these octets, for a scheme that is not the default alphabet or with a header in front. `None` when
+    /// they are too many for one.
+    pub(crate) fn with_octets(
+        first_octet: u8,
+        address: Address,
+        protocol: u8,
+        scheme: u8,
+        data: Vec<u8>,
+    ) -> Option<Message> {
+        // TS 23.040 §9.2.3.16: septets, in the default alphabet.
+        let length = if coding(scheme) == Coding::Gsm { data.len() * 8 / 7 } else { data.len() };
+        (data.len() <= 140).then(|| Message {
+            first_octet,
+            address,
+            protocol,
+            scheme,
+            stamp: None,
+            validity: Vec::new(),
+            length: length as u8,
+            data,
+        })
+    }
+
+    /// The message body as text mode has it (TS 27.005 §3.1, `<data>`): text in the character set of the host, or the
+    /// octets in hexadecimal digits.
+    pub(crate) fn body(&self, charset: Charset) -> String {
+        match is_in_octets(self.first_octet, self.scheme) {
+            true => rsp::ids::to_hex(&self.data),
+            false => charset.encode(&self.text()),
+        }
     }
 
     /// The text. A header in front of it (TS 23.040 §9.2.3.24) is left out; octets are shown as hexadecimal digits.

@@ -1,7 +1,7 @@
 //! Every command in every form: good, missing, surplus, out of range, malformed.
 
 use super::{modem, say, say_raw, transcript};
-use crate::commands;
+use crate::{Modem, commands};
 
 /// Every extended command once in each form, and with parameters that no command takes as they are. The good ones of
 /// each are in the tests below.
@@ -293,8 +293,17 @@ fn phone_books() {
             "AT+CPBW=1,\"113\"",
             "AT+CPBS=\"LD\"",
             "AT+CPBS?",
+            "AT+CPBR=1,10",
+            "AT+CPBW=1,\"1\"",
+            "AT+CPBS=\"EN\";+CPBW=1,\"999\",129,\"x\"",
+            "AT+CPBS=\"ME\";+CPBR=?;+CPBW=?",
+            "AT+CPBW=100,\"12345678901234567890\",129,\"thirty characters of a name .x.\"",
+            "AT+CPBW=100,\"12345678901234567890\",129,\"thirty characters of a name ..\"",
+            "AT+CPBR=100",
             "AT+CPBS=\"FD\"",
             "AT+CPBS?",
+            "AT+CPBR=?",
+            "AT+CPBW=1,\"1\"",
             "AT+CPBS=\"XX\"",
         ]
     ));
@@ -367,6 +376,8 @@ fn messages_as_pdus() {
             "AT+CNMI=2,2",
             "AT+CMGS=23",
             "0011000B916407281553F80000AA0AE8329BFD4697D9EC37␚",
+            "AT+CNMA",
+            "AT+CNMA",
             "AT+CNMI=2,0",
             "AT+CNMI=9",
             "AT+CPMS=\"ME\",\"ME\",\"ME\";+CFUN=4",
@@ -409,6 +420,8 @@ fn messages_as_text() {
             "AT+CNMI=2,2,0,1",
             "AT+CMGS=\"123\"",
             "wide␚",
+            "AT+CMGS=\"123\"",
+            "00480069␚",
             "AT+CSCS=\"UCS2\";+CSMP=17,167,0,0",
             "AT+CMGS=\"003100320033\"",
             "041F0440␚",
@@ -432,6 +445,58 @@ fn messages_as_text() {
     // With echo the text comes back.
     say(&mut modem, "ATE1+CMGS=\"123\"");
     assert_eq!(say_raw(&mut modem, b"ab\x08c\x1B"), "ab\x08 \x08c\r\nOK\r\n");
+}
+
+/// TS 27.005 §3.1, `<data>`: with UCS2, 8-bit data or a header the body is octets in hexadecimal digits both ways,
+/// whatever +CSCS says. A report has fields of its own, and no body. A list has fewer details than a reading.
+#[test]
+fn text_mode_as_the_specification_has_it() {
+    let (mut modem, _) = modem("RM500Q-GL");
+    say(&mut modem, "AT+CMEE=2;+CMGF=1;+CNMI=2,1,0,2");
+    insta::assert_snapshot!(transcript(
+        &mut modem,
+        [
+            "AT+CSMP=17,167,0,8;+CMGS=\"123\"",
+            "04120430␚",
+            "AT+CSMP=17,167,0,4;+CMGS=\"123\"",
+            "00ff7e␚",
+            "AT+CSMP=81,167,0,0;+CMGS=\"123\"",
+            "050003010201C834␚",
+            "AT+CSMP=49,167,0,0;+CMGS=\"123\"",
+            "plain␚",
+            "AT+CMGL=\"ALL\"",
+            "AT+CSDH=1;+CMGL=\"ALL\"",
+            "AT+CMGR=1",
+            "AT+CPMS=\"SR\";+CMGL=\"ALL\"",
+            "AT+CMGR=0",
+            "AT+CPMS=\"ME\";+CMGD=0,4",
+            "AT+CSMP=1,167,0,0;+CMGW=\"123\"",
+            "no validity␚",
+            "AT+CSMP=17;+CMGW=\"123\",129,\"REC READ\"",
+            "as received␚",
+            "AT+CMGR=0",
+            "AT+CMGR=1",
+            "AT+CMGL=\"ALL\"",
+            "AT+CMGF=0;+CMGL=4",
+        ]
+    ));
+}
+
+/// TS 27.007 §7.15: octets are octets, as many as TS 24.090 lets through.
+#[test]
+fn ussd_in_octets() {
+    let (mut modem, _) = modem("RM500Q-GL");
+    let answer = |modem: &mut Modem, asked: &str, coding: u8| say(modem, &format!("AT+CUSD=1,\"{asked}\",{coding}"));
+    for coding in [72, 17, 68, 0xF4] {
+        assert_eq!(answer(&mut modem, "002a00410", coding), "\r\nERROR\r\n");
+        assert_eq!(answer(&mut modem, "*100#", coding), "\r\nERROR\r\n");
+        let asked = "00e9".repeat(80);
+        let told = format!("\r\nOK\r\n\r\n+CUSD: 0,\"{}\",{coding}\r\n", asked.to_uppercase());
+        assert_eq!(answer(&mut modem, &asked, coding), told);
+        assert_eq!(answer(&mut modem, &"00".repeat(161), coding), "\r\nERROR\r\n");
+    }
+    assert_eq!(answer(&mut modem, "*100#", 15), "\r\nOK\r\n\r\n+CUSD: 0,\"*100#\",15\r\n");
+    assert_eq!(answer(&mut modem, &"1".repeat(183), 15), "\r\nERROR\r\n");
 }
 
 #[test]

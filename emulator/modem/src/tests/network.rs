@@ -166,6 +166,28 @@ fn five_g() {
     );
 }
 
+/// RG50xQ & RM5xxQ Series AT Commands Manual, AT+QNWPREFCFG: the order of the search takes effect after a restart, that 5G
+/// standalone is disabled at once.
+#[test]
+fn the_order_of_the_search() {
+    let network = "[[operator]]\nplmn = \"00101\"\ncoverage = { nr = -80, lte = -80, umts = -80 }\n";
+    let mut bench = Bench::new("RM500Q-GL", network);
+    let access =
+        |bench: &mut Bench| bench.say("ATE0+COPS?").rsplit(',').next().unwrap().trim_end().replace("\r\n\r\nOK", "");
+    assert_eq!(access(&mut bench), "11");
+    bench.say("AT+QNWPREFCFG=\"rat_acq_order\",WCDMA:LTE:NR5G");
+    assert_eq!(access(&mut bench), "11", "not before a restart");
+    bench.say("AT+CFUN=1,1");
+    assert_eq!(access(&mut bench), "2");
+    bench.say("AT+QNWPREFCFG=\"rat_acq_order\",NR5G:LTE:WCDMA");
+    bench.say("AT+CFUN=1,1");
+    assert_eq!(access(&mut bench), "11");
+    bench.say("AT+QNWPREFCFG=\"nr5g_disable_mode\",1");
+    assert_eq!(access(&mut bench), "7");
+    bench.say("AT+QNWPREFCFG=\"nr5g_disable_mode\",2");
+    assert_eq!(access(&mut bench), "11", "what is disabled is the other one");
+}
+
 #[test]
 fn states_and_events_follow_from_what_the_modem_does() {
     let mut bench = Bench::new("EC200U", &format!("{ABROAD}[[subscription]]\napns = [\"em\", \"emnify\"]\n"));

@@ -3,43 +3,54 @@
 use rsp::ids::to_hex;
 
 use super::WRONG;
+use crate::charset::Charset;
 use crate::commands::{Exec, Outcome, at_most, choice};
 use crate::errors::CmsError;
 use crate::parse::{Params, quote};
-use crate::sms::pdu::{self, Message};
+use crate::sms::pdu::{self, Message, Report};
 use crate::sms::{Place, Status, Stored};
 
-/// One message as it is shown: the fields behind the index, and the line below.
-fn show(exec: &Exec<'_>, stored: &Stored) -> Option<(String, String)> {
-    let (centre, tpdu) = pdu::split_centre(&stored.pdu)?;
-    if !exec.state.messages.text_mode {
-        return Some((format!("{},,{}", stored.status as u8, tpdu.len()), to_hex(&stored.pdu)));
-    }
-    let status = quote(stored.status.text());
-    let details = exec.state.messages.details;
-    if stored.status.is_received() {
-        // TS 27.005 §3.4.3: a report has reference, address, two stamps and a status.
-        let message = match Message::read_deliver(tpdu) {
-            Some(message) => message,
-            None => return Some((format!("{status},{},", tpdu.get(1)?), to_hex(tpdu))),
-        };
-        let stamp = message.stamp.map(|stamp| pdu::stamp_text(&stamp)).unwrap_or_default();
-        let mut fields = format!("{status},{},,\"{stamp}\"", exec.text(&message.address.number));
-        if details {
-            fields += &extra(exec, &message, centre);
-        }
-        return Some((fields, exec.settings.charset.encode(&message.text())));
-    }
-    let message = Message::read_submit(tpdu)?;
-    let mut fields = format!("{status},{},", exec.text(&message.address.number));
-    if details {
-        fields += &extra(exec, &message, centre);
-    }
-    Some((fields, exec.settings.charset.encode(&message.text())))
+/// Which command shows a message: they have other fields.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Showing {
+    Read,
+    List,
 }
 
-/// What `+CSDH=1` adds (TS 27.005 §3.4.3): type, first octet, protocol, coding, service centre, length.
-fn extra(exec: &Exec<'_>, message: &Message, centre: &[u8]) -> String {
+/// One message as it is shown: the fields behind the index, and the line below.
+fn show(exec: &Exec<'_>, stored: &Stored, showing: Showing) -> Option<(String, Option<String>)> {
+    let (centre, tpdu) = pdu::split_centre(&stored.pdu)?;
+    if !exec.state.messages.text_mode {
+        return Some((format!("{},,{}", stored.status as u8, tpdu.len()), Some(to_hex(&stored.pdu))));
+    }
+    let charset = exec.settings.charset;
+    let status = quote(stored.status.text());
+    let message = match stored.status.is_received() {
+        true => match Message::read_deliver(tpdu) {
+            Some(message) => message,
+            None => return Some((format!("{status},{}", Report::read(tpdu)?.fields(charset)), None)),
+        },
+        false => Message::read_submit(tpdu)?,
+    };
+    let mut fields = format!("{status},{},", exec.text(&message.address.number));
+    match (message.stamp, showing) {
+        (Some(stamp), _) => fields += &format!(",\"{}\"", pdu::stamp_text(&stamp)),
+        // TS 27.005 §3.4.2: a list has a place for the stamp in every line.
+        (None, Showing::List) => fields.push(','),
+        (None, Showing::Read) => {}
+    }
+    if exec.state.messages.details {
+        fields += &match showing {
+            Showing::Read => details(charset, &message, centre),
+            Showing::List => format!(",{},{}", message.address.kind, message.length),
+        };
+    }
+    Some((fields, Some(message.body(charset))))
+}
+
+/// What `+CSDH=1` adds (TS 27.005 §3.4.3): type, first octet, protocol, coding, the validity period of a message to be
+/// sent, service centre, length.
+pub(super) fn details(charset: Charset, message: &Message, centre: &[u8]) -> String {
     let (number, kind) = match centre {
         [_, kind, digits @ ..] => {
             let plus = if kind & 0x70 == 0x10 { "+" } else { "" };
@@ -47,9 +58,14 @@ fn extra(exec: &Exec<'_>, message: &Message, centre: &[u8]) -> String {
         }
         _ => (String::new(), pdu::UNKNOWN),
     };
-    let validity = match message.validity[..] {
-        [] => String::new(),
-        _ => format!("{},", message.validity[0]),
+    let validity = match (message.stamp, &message.validity[..]) {
+        (Some(_), _) => String::new(),
+        (None, [relative]) => format!("{relative},"),
+        // An absolute one is a stamp.
+        (None, validity) => match <&[u8; 7]>::try_from(validity) {
+            Ok(stamp) if message.first_octet & 0x18 == 0x18 => format!("\"{}\",", pdu::stamp_text(stamp)),
+            _ => ",".to_owned(),
+        },
     };
     format!(
         ",{},{},{},{},{validity}{},{kind},{}",
@@ -57,7 +73,7 @@ fn extra(exec: &Exec<'_>, message: &Message, centre: &[u8]) -> String {
         message.first_octet,
         message.protocol,
         message.scheme,
-        exec.text(&number),
+        quote(&charset.encode(&number)),
         message.length
     )
 }
@@ -70,9 +86,9 @@ pub(crate) fn read(exec: &mut Exec<'_>, params: &Params) -> Outcome {
     let place = exec.state.messages.places[0];
     let (messages, mut files) = exec.state.messages();
     let stored = messages.read(place, index, &mut files)?;
-    let (fields, body) = show(exec, &stored).ok_or(CmsError::Failure)?;
+    let (fields, body) = show(exec, &stored, Showing::Read).ok_or(CmsError::Failure)?;
     exec.line(format!("+CMGR: {fields}"));
-    exec.line(body);
+    exec.lines.extend(body);
     note_read(exec, place, index, &stored)
 }
 
@@ -125,9 +141,9 @@ fn list_of(exec: &mut Exec<'_>, wanted: Option<Status>) -> Outcome {
     let all = messages.list(place, &mut files)?;
     for (index, stored) in all.iter().filter(|(_, stored)| wanted.is_none_or(|wanted| stored.status == wanted)) {
         // What no reader understands is left out of a list.
-        let Some((fields, body)) = show(exec, stored) else { continue };
+        let Some((fields, body)) = show(exec, stored, Showing::List) else { continue };
         exec.line(format!("+CMGL: {index},{fields}"));
-        exec.line(body);
+        exec.lines.extend(body);
         note_read(exec, place, *index, stored)?;
     }
     Ok(())

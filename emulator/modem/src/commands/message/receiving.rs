@@ -2,13 +2,14 @@
 
 use rsp::ids::to_hex;
 
+use super::reading::details;
 use super::settings::centre;
 use crate::commands::{Exec, Outcome, at_most, choice};
 use crate::engine::MessageError;
 use crate::errors::CmsError;
 use crate::parse::{Params, quote};
 use crate::result::Failure;
-use crate::sms::pdu::{self, Address, Message};
+use crate::sms::pdu::{self, Address, Message, Report};
 use crate::sms::{Place, Status, Stored};
 use crate::state::State;
 
@@ -32,13 +33,14 @@ pub(crate) fn deliver(state: &mut State, message: &Message) {
         let line = match state.messages.text_mode {
             false => format!("+CMT: ,{}\r\n{}", pdu.len() - octets, to_hex(&pdu)),
             true => format!(
-                "+CMT: {},,{}\r\n{}",
+                "+CMT: {},,{}{}",
                 quote(&charset.encode(&message.address.number)),
                 quote(&pdu::stamp_text(&stamp)),
-                charset.encode(&message.text())
+                told_directly(state, message, &pdu[..octets], stamp)
             ),
         };
         state.tell(line);
+        state.messages.expect_acknowledgement();
         return;
     }
     let place = state.messages.places[2];
@@ -56,13 +58,33 @@ pub(crate) fn deliver(state: &mut State, message: &Message) {
     }
 }
 
+/// What follows the stamp in `+CMT`: with `+CSDH=1` the details, then the body.
+fn told_directly(state: &State, message: &Message, centre: &[u8], stamp: [u8; 7]) -> String {
+    let charset = state.options.charset;
+    // What is delivered has a first octet of its own.
+    let first_octet = 0x04 | message.first_octet & 0x40;
+    let delivered = Message { first_octet, stamp: Some(stamp), ..message.clone() };
+    let details = match state.messages.details {
+        true => details(charset, &delivered, centre),
+        false => String::new(),
+    };
+    format!("{details}\r\n{}", delivered.body(charset))
+}
+
 /// A status report arrives.
 pub(crate) fn report(state: &mut State, tpdu: &[u8]) {
     let [_, _, _, ds, _] = state.messages.indications;
     let mut pdu = pdu::centre(Address::parse(&centre(state), None).as_ref());
     pdu.extend_from_slice(tpdu);
     match ds {
-        1 => state.tell(format!("+CDS: {}\r\n{}", tpdu.len(), to_hex(&pdu))),
+        1 => {
+            let charset = state.options.charset;
+            state.tell(match Report::read(tpdu).filter(|_| state.messages.text_mode) {
+                Some(report) => format!("+CDS: {}", report.fields(charset)),
+                None => format!("+CDS: {}\r\n{}", tpdu.len(), to_hex(&pdu)),
+            });
+            state.messages.expect_acknowledgement();
+        }
         2 => {
             let (messages, mut files) = state.messages();
             if let Ok(index) = messages.add(Place::Reports, Stored { status: Status::Unread, pdu }, &mut files) {
@@ -73,9 +95,15 @@ pub(crate) fn report(state: &mut State, tpdu: &[u8]) {
     }
 }
 
-/// `+CNMA` (TS 27.005 §3.4.4): with `+CSMS=1` a message that was routed to the host is acknowledged.
+/// `+CNMA` (TS 27.005 §3.4.4): with `+CSMS=1` a message that was routed to the host is acknowledged, once.
 pub(crate) fn acknowledge(exec: &mut Exec<'_>) -> Outcome {
-    if exec.state.messages.service == 1 { Ok(()) } else { Err(Failure::Cms(CmsError::NotAllowed)) }
+    if exec.state.messages.service != 1 {
+        return Err(Failure::Cms(CmsError::NotAllowed));
+    }
+    match exec.state.messages.acknowledge() {
+        true => Ok(()),
+        false => Err(Failure::Cms(CmsError::NoAcknowledgementExpected)),
+    }
 }
 
 pub(crate) fn acknowledge_with(exec: &mut Exec<'_>, params: &Params) -> Outcome {

@@ -12,7 +12,7 @@ use crate::prompt::{Format, LIMIT, Prompt, Purpose};
 use crate::result::Failure;
 use crate::settings::Settings;
 use crate::sms::pdu::{self, Address, Message};
-use crate::sms::{Status, Stored};
+use crate::sms::{Status, Stored, TextParameters};
 use crate::state::State;
 
 /// `+CMGS=<length>` or `+CMGS=<da>[,<toda>]` (TS 27.005 §3.5.1, §4.3).
@@ -72,10 +72,6 @@ pub(crate) fn write(exec: &mut Exec<'_>, params: &Params) -> Outcome {
             .and_then(Status::from_text)
             .ok_or(WRONG)?,
     };
-    // What text mode writes is a message to be sent.
-    if text_mode && status.is_received() {
-        return Err(WRONG);
-    }
     let format = format(exec, params, true)?;
     prompt(exec, Purpose::Write(status), format)
 }
@@ -96,28 +92,41 @@ pub(crate) fn complete(state: &mut State, settings: &Settings, prompt: Prompt) -
             pdu
         }
         Format::Text { number, kind } => {
-            let text = match settings.charset {
-                // What a host calls GSM or IRA is often something more.
-                Charset::Gsm | Charset::Ira => match String::from_utf8(prompt.text.clone()) {
-                    Ok(text) if !text.is_ascii() => Some(text),
-                    _ => settings.charset.decode(&prompt.text),
-                },
-                Charset::Ucs2 => settings.charset.decode(&prompt.text),
-            };
-            let text = text.ok_or(CmsError::InvalidText)?;
             let address = match number.is_empty() {
                 true => Address { number: String::new(), kind: pdu::UNKNOWN },
                 false => Address::parse(number, *kind).ok_or(CmsError::InvalidText)?,
             };
-            let parameters = &state.messages.parameters;
-            let message =
-                Message::with_text(parameters.first_octet, address, parameters.protocol, parameters.coding, &text);
+            let TextParameters { first_octet, validity, protocol, coding } = state.messages.parameters.clone();
+            // TS 27.005 §3.1, <data>: octets come in hexadecimal digits, whatever +CSCS says.
+            let message = if pdu::is_in_octets(first_octet, coding) {
+                let data = from_hex(prompt.text.trim_ascii()).ok_or(CmsError::InvalidText)?;
+                Message::with_octets(first_octet, address, protocol, coding, data)
+            } else {
+                let text = match settings.charset {
+                    // What a host calls GSM or IRA is often something more.
+                    Charset::Gsm | Charset::Ira => match String::from_utf8(prompt.text.clone()) {
+                        Ok(text) if !text.is_ascii() => Some(text),
+                        _ => settings.charset.decode(&prompt.text),
+                    },
+                    Charset::Ucs2 => settings.charset.decode(&prompt.text),
+                };
+                let text = text.ok_or(CmsError::InvalidText)?;
+                Message::with_text(first_octet, address, protocol, coding, &text)
+            };
             let mut message = message.ok_or(CmsError::InvalidText)?;
-            if parameters.first_octet & 0x10 != 0 {
-                message.validity = vec![parameters.validity];
-            }
             let mut pdu = pdu::centre(None);
-            pdu.extend(message.encode_submit(0));
+            match prompt.purpose {
+                // TS 27.005 §3.5.3: what is written as received is a message that came.
+                Purpose::Write(status) if status.is_received() => {
+                    pdu.extend(message.encode_deliver(pdu::stamp(state.clock(), state.options.zone)));
+                }
+                _ => {
+                    if first_octet & 0x10 != 0 {
+                        message.validity = vec![validity];
+                    }
+                    pdu.extend(message.encode_submit(0));
+                }
+            }
             pdu
         }
     };

@@ -33,6 +33,11 @@ pub(crate) fn write_cmgf(exec: &mut Exec<'_>, params: &Params) -> Outcome {
     Ok(())
 }
 
+/// `+CMGF` alone is the default.
+pub(crate) fn default_cmgf(exec: &mut Exec<'_>) -> Outcome {
+    write_cmgf(exec, &Params::default())
+}
+
 pub(crate) const CPMS_TEST: &str = "+CPMS: (\"ME\",\"MT\",\"SM\",\"SR\"),(\"ME\",\"MT\",\"SM\"),(\"ME\",\"MT\",\"SM\")";
 
 /// `+CPMS?` (TS 27.005 §3.2.2).
@@ -180,6 +185,12 @@ pub(crate) fn read_cmms(exec: &mut Exec<'_>) -> Outcome {
 
 pub(crate) fn write_cmms(exec: &mut Exec<'_>, params: &Params) -> Outcome {
     exec.state.messages.more = single(params, &[0, 1, 2])?;
+    Ok(())
+}
+
+/// `+CMMS` alone is the default.
+pub(crate) fn default_cmms(exec: &mut Exec<'_>) -> Outcome {
+    exec.state.messages.more = 0;
     Ok(())
 }
 

@@ -344,8 +344,27 @@ impl Aka {
 
     /// The 3G context (TS 33.102 §6.3.3).
     pub fn authenticate(&self, rand: &[u8; 16], autn: &[u8; 16], seen: &mut SequenceNumbers) -> Outcome {
+        self.authenticate_with(self.algorithm.functions().f2345(rand), rand, autn, seen)
+    }
+
+    /// The GBA context in bootstrapping mode: the MAC is hidden under IK, which no terminal that has the challenge alone
+    /// knows (TS 33.220 §5.3.2: `MAC* = MAC xor Trunc(SHA-1(IK))`).
+    pub fn bootstrap(&self, rand: &[u8; 16], autn: &[u8; 16], seen: &mut SequenceNumbers) -> Outcome {
+        let vector = self.algorithm.functions().f2345(rand);
+        let mask = openssl::sha::sha1(&vector.ik);
+        let mut plain = *autn;
+        plain[8..].iter_mut().zip(mask).for_each(|(byte, mask)| *byte ^= mask);
+        self.authenticate_with(vector, rand, &plain, seen)
+    }
+
+    fn authenticate_with(
+        &self,
+        vector: Vector,
+        rand: &[u8; 16],
+        autn: &[u8; 16],
+        seen: &mut SequenceNumbers,
+    ) -> Outcome {
         let functions = self.algorithm.functions();
-        let vector = functions.f2345(rand);
         let mut sqn = [0; 6];
         for ((out, hidden), mask) in sqn.iter_mut().zip(&autn[..6]).zip(vector.ak) {
             *out = hidden ^ mask;

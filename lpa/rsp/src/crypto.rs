@@ -452,6 +452,18 @@ pub fn aes_cmac(key: &[u8; 16], parts: &[&[u8]]) -> Result<[u8; 16], CryptoError
     cmac(key, parts)
 }
 
+/// HMAC-SHA-256 over the concatenated `parts`.
+pub fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> Result<[u8; 32], CryptoError> {
+    let key = PKey::hmac(key)?;
+    let mut signer = openssl::sign::Signer::new(openssl::hash::MessageDigest::sha256(), &key)?;
+    for part in parts {
+        signer.update(part)?;
+    }
+    let mut mac = [0; 32];
+    signer.sign(&mut mac)?;
+    Ok(mac)
+}
+
 /// Compares secrets in a time that does not depend on where they differ.
 pub fn equal_in_constant_time(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && openssl::memcmp::eq(a, b)

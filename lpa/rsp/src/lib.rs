@@ -18,6 +18,7 @@ pub mod cert;
 pub mod crypto;
 pub mod ecies;
 pub mod es10;
+pub mod gba;
 pub mod ids;
 pub mod ota;
 pub mod saip;

@@ -79,7 +79,7 @@ const REQUIREMENTS: &[(&str, &str, &str)] = &[
     (
         "USIM - authentication",
         "",
-        "3G and GSM context, Milenage, TUAK, the test algorithm, resynchronisation (TS 31.102 §7.1, TS 33.102, TS 35.208, TS 35.232, TS 34.108)",
+        "3G, GSM and GBA context, Milenage, TUAK, the test algorithm, resynchronisation (TS 31.102 §7.1, TS 33.102, TS 33.220, TS 35.208, TS 35.232, TS 34.108)",
     ),
     ("USIM - identity", "", "GET IDENTITY (TS 31.102 §7.5, TS 33.501 annex C)"),
     (
@@ -220,12 +220,16 @@ const LEFT_OUT: &[(&str, &str)] = &[
         "secured packets come in short messages (SCP80); digital signatures in them are answered by status 06",
     ),
     (
-        "GBA, MBMS and VGCS contexts of AUTHENTICATE, CAVE",
-        "answered by 9864; the parameters of CDMA are kept as a record. A card that is not configured with them takes their services out of EF.UST",
+        "MBMS, VGCS, local key and HTTP Digest contexts of AUTHENTICATE, CAVE",
+        "answered by 9864; the parameters of CDMA are kept as a record. Their services are taken out of EF.UST and EF.IST",
+    ),
+    (
+        "EF.GBANL (TS 31.102 §4.2.74)",
+        "the card does not write the list of functions for which it has derived keys; the terminal may",
     ),
     (
         "the universal PIN and its replacement (TS 102 221 §9.4.1)",
-        "no profile package of the field has one; answered by 6A86",
+        "SAIP has no key reference for it (annex D, PINKeyReferenceValue), so no profile can bring one; answered by 6A86",
     ),
     (
         "applets, and what a security domain manages",

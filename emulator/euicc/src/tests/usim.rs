@@ -52,12 +52,13 @@ fn package() -> Vec<u8> {
     let oid = |number: u8| [0x67, 0x81, 0x0F, 0x01, 0x02, number];
     let management = Writer::new()
         // A cyclic counter of three records, a file of three records, a file nobody may read, a directory, in it
-        // a file and one of objects.
+        // a file and one of objects; the parameters of GBA.
         .put(0x80, &from_hex("7FD0").unwrap())
         .put(0x62, &from_hex("82044621000383026F398B032F0602800109A503C20100").unwrap())
         .put(0x62, &from_hex("82044221000583026F3D8B032F060280010F8800").unwrap())
         .put(0x81, &from_hex("4142434445 4243444546 4344454647".replace(' ', "")).unwrap())
         .put(0x62, &from_hex("8202412183026F998B032F0604800104").unwrap())
+        .put(0x62, &from_hex("8202412183026FD68B032F0605800120").unwrap())
         .put(0x62, &from_hex("8202782183025F508B032F0601C603810101").unwrap())
         .put(0x62, &from_hex("8202412183024F018B032F0602800102").unwrap())
         .put(0x62, &from_hex("8202792183024FBE8B032F06028002012C").unwrap())
@@ -708,6 +709,57 @@ fn authentication() {
         &mut card,
         &[(&usim, "9000"), (PIN1, "9000"), (&authenticate(AUTN_SQN_20), &format!("DC0E{AUTS_SQN_20}9000"))],
     );
+}
+
+/// The Generic Bootstrapping Architecture (TS 33.220). What is sent and what is answered are computed from the CK and IK
+/// above with Python's hashlib and hmac.
+#[test]
+fn bootstrapping() {
+    // proves: USIM - authentication
+    const AUTN_STAR: &str = "E31BA069C3398000D1285AF6851CCFA7";
+    const DERIVE: &str =
+        "008800842B DE15786361702E6578616D706C652E636F6D01000000021330303130313030303030303031303140696D73";
+    const KEY: &str = "DB2041E6EA31304FC71F1E0735D8F670ED453C88963B5177B01E95B3681581E44E159000";
+    let bootstrap = |autn: &str| format!("0088008423 DD {CHALLENGE} {autn}");
+    // The same package with service 68 in EF.UST.
+    let mut package = package();
+    let table = from_hex("0000000420000000000000000000").unwrap();
+    let at = package.windows(14).position(|window| window == table).unwrap();
+    package[at + 8] |= 0x08;
+    let mut card = card_of(PreinstalledProfile::new(&metadata(ICCID).encode(), &package, true).unwrap());
+    let usim = select_usim();
+    script(
+        &mut card,
+        &[
+            (&usim, "9000"),
+            (&bootstrap(AUTN_STAR), "6982"),
+            (PIN1, "9000"),
+            (DERIVE, "6985"),
+            // The MAC is hidden: that of the 3G context is wrong here.
+            (&bootstrap(AUTN_SQN_20), "9862"),
+            (&bootstrap(AUTN_STAR), "DB081884A5AA249732899000"),
+            // The parameters begin with RAND.
+            ("00A4000C026FD6", "9000"),
+            ("00B0000011", "10232323232323232323232323232323239000"),
+            (DERIVE, KEY),
+            (&bootstrap(AUTN_STAR), &format!("DC0E{AUTS_SQN_20}9000")),
+            (DERIVE, KEY),
+            ("0088008401 DF", "6A80"),
+            ("0088008403 DE0001", "6700"),
+            ("0088008402 DE05", "6700"),
+            // The ISIM has no service of that kind in its table.
+            (&format!("00A4040C10{ISIM_AID}"), "9000"),
+            (DERIVE, "9864"),
+        ],
+    );
+    // The keys are kept.
+    card.reset();
+    script(&mut card, &[(&usim, "9000"), (PIN1, "9000"), (DERIVE, KEY)]);
+    let iccid = rsp::Iccid::parse(ICCID).unwrap();
+    let changes = card.profile_changes(iccid).unwrap();
+    let profile = PreinstalledProfile::new(&metadata(ICCID).encode(), &package, true).unwrap();
+    let mut card = card_of(profile.with_changes(&changes).unwrap());
+    script(&mut card, &[(&usim, "9000"), (PIN1, "9000"), (DERIVE, KEY)]);
 }
 
 #[test]

@@ -60,6 +60,8 @@ pub(crate) struct Files {
     sequence_numbers: Vec<SequenceNumbers>,
     /// The counters of secured packets that have been used, by domain and version of the keys.
     counters: BTreeMap<(u8, u8), u64>,
+    /// RAND and Ks of bootstrapped authentications (TS 33.220).
+    bootstrapped: BTreeMap<usize, Secret<48>>,
 }
 
 impl std::fmt::Debug for Files {
@@ -80,6 +82,7 @@ impl Files {
             contents: BTreeMap::new(),
             life_cycles: BTreeMap::new(),
             counters: BTreeMap::new(),
+            bootstrapped: BTreeMap::new(),
         }
     }
 
@@ -200,6 +203,23 @@ impl Files {
         aka.authenticate(rand, autn, &mut self.sequence_numbers[authentication])
     }
 
+    /// AUTHENTICATE in the GBA context, bootstrapping mode: the keys stay here.
+    pub(super) fn bootstrap(&mut self, authentication: usize, rand: &[u8; 16], autn: &[u8; 16]) -> Outcome {
+        let aka = &self.image.authentications[authentication].aka;
+        let outcome = aka.bootstrap(rand, autn, &mut self.sequence_numbers[authentication]);
+        if let Outcome::Success { ck, ik, .. } = &outcome
+            && let Some(keys) = Secret::copy(&Zeroizing::new([&rand[..], ck, ik].concat()))
+        {
+            self.bootstrapped.insert(authentication, keys);
+        }
+        outcome
+    }
+
+    /// What the last bootstrapping has left: RAND and Ks.
+    pub(super) fn bootstrapped(&self, authentication: usize) -> Option<&[u8; 48]> {
+        self.bootstrapped.get(&authentication).map(|keys| &**keys)
+    }
+
     /// AUTHENTICATE in the GSM context.
     pub(super) fn authenticate_gsm(&self, authentication: usize, rand: &[u8; 16]) -> ([u8; 4], [u8; 8]) {
         self.image.authentications[authentication].aka.authenticate_gsm(rand)
@@ -230,8 +250,13 @@ impl Files {
     /// and may hold keys.
     pub(crate) fn overlay(&self) -> Zeroizing<Vec<u8>> {
         // One buffer of the whole length from the beginning: one that grows leaves copies of PINs behind.
-        const FIELD: usize = 32;
-        let fields = 3 + self.contents.len() + self.life_cycles.len() + self.pins.len() + self.counters.len();
+        const FIELD: usize = 64;
+        let fields = 3
+            + self.contents.len()
+            + self.life_cycles.len()
+            + self.pins.len()
+            + self.counters.len()
+            + self.bootstrapped.len();
         let contents: usize = self.contents.values().map(|content| content.len()).sum();
         let numbers = self.sequence_numbers.len() * (FIELD + 256);
         let length = fields * FIELD + contents + numbers + self.puks.len();
@@ -257,6 +282,9 @@ impl Files {
         for ((domain, version), counter) in &self.counters {
             put(&mut out, 0x87, &[&[*domain, *version], &counter.to_be_bytes()]);
         }
+        for (authentication, keys) in &self.bootstrapped {
+            put(&mut out, 0x88, &[&[*authentication as u8], &keys[..]]);
+        }
         debug_assert!(out.len() <= length);
         out
     }
@@ -267,6 +295,7 @@ impl Files {
         restored.contents.clear();
         restored.life_cycles.clear();
         restored.counters.clear();
+        restored.bootstrapped.clear();
         let mut fields = rsp::tlv::Reader::new(overlay);
         let version = fields.require(0x80)?.as_u32()?;
         if version != OVERLAY_VERSION {
@@ -309,6 +338,11 @@ impl Files {
                 0x87 => {
                     let [domain, version, counter @ ..] = field.as_array::<10>()?;
                     restored.counters.insert((domain, version), u64::from_be_bytes(counter));
+                }
+                0x88 => {
+                    let (authentication, keys) = field.value().split_first().ok_or(OverlayError::OtherPackage)?;
+                    let keys = Secret::copy(keys).ok_or(OverlayError::OtherPackage)?;
+                    restored.bootstrapped.insert(usize::from(*authentication), keys);
                 }
                 _ => return Err(OverlayError::OtherPackage),
             }

@@ -25,6 +25,9 @@ pub(crate) mod id {
     pub(crate) const ARR: u16 = 0x6F06;
     pub(crate) const IMSI: u16 = 0x6F07;
     pub(crate) const UST: u16 = 0x6F38;
+    /// Of an ISIM; of a USIM the same identifier is that of EF.IMSI.
+    pub(crate) const IST: u16 = 0x6F07;
+    pub(crate) const GBA_PARAMETERS: u16 = 0x6FD6;
     pub(crate) const GID1: u16 = 0x6F3E;
     pub(crate) const GID2: u16 = 0x6F3F;
     pub(crate) const AD: u16 = 0x6FAD;

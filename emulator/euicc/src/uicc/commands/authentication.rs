@@ -2,15 +2,18 @@
 
 use super::{Answer, Done, View};
 use crate::apdu::{Command, Response, Sw};
-use crate::uicc::image::{FileRef, id};
+use crate::uicc::image::{FileRef, Structure, id};
 use crate::uicc::suci::{self, Subscription};
 use rsp::aka::Outcome;
+use rsp::gba;
+use rsp::saip::Kind;
 
 impl View<'_> {
     /// AUTHENTICATE (TS 31.102 §7.1, TS 31.103 §7.1).
     pub(super) fn authenticate(&mut self, command: &Command<'_>) -> Done {
         const GSM_CONTEXT: u8 = 0x80;
         const AKA_CONTEXT: u8 = 0x81;
+        const GBA_CONTEXT: u8 = 0x84;
         if command.p1 != 0 {
             return Err(Sw::WRONG_P1_P2);
         }
@@ -53,8 +56,60 @@ impl View<'_> {
                 let (sres, kc) = self.files.authenticate_gsm(authentication, &rand);
                 Ok(Answer::Offer([&[0x04], &sres[..], &[0x08], &kc[..]].concat()))
             }
+            GBA_CONTEXT if self.has_gba(application) => self.bootstrap(application, authentication, command.data),
             0x82..=0x87 => Err(Sw::CONTEXT_NOT_SUPPORTED),
             _ => Err(Sw::WRONG_P1_P2),
+        }
+    }
+
+    /// The GBA context (TS 31.102 §7.1.1.4, TS 31.103 §7.1.2.3; TS 33.220 §5.3): bootstrapping by a challenge, after it
+    /// the key for a network application function.
+    fn bootstrap(&mut self, application: FileRef, authentication: usize, data: &[u8]) -> Done {
+        const BOOTSTRAPPING: u8 = 0xDD;
+        const NAF_DERIVATION: u8 = 0xDE;
+        let (mode, rest) = data.split_first().ok_or(Sw::WRONG_LENGTH)?;
+        match *mode {
+            BOOTSTRAPPING => {
+                let (rand, rest) = authentication_value(rest)?;
+                let (autn, rest) = authentication_value(rest)?;
+                if !rest.is_empty() {
+                    return Err(Sw::WRONG_LENGTH);
+                }
+                match self.files.bootstrap(authentication, &rand, &autn) {
+                    Outcome::Success { res, .. } => {
+                        // TS 31.102 §4.2.73: the parameters begin with RAND; the rest is for the terminal to write.
+                        if let Some(file) = self.files.image().child(application, id::GBA_PARAMETERS) {
+                            self.files.write(file, 0, &[&[0x10], &rand[..]].concat());
+                        }
+                        Ok(Answer::Offer([&[0xDB, res.len() as u8], &res[..]].concat()))
+                    }
+                    Outcome::SynchronisationFailure(auts) => Ok(Answer::Offer([&[0xDC, 0x0E], &auts[..]].concat())),
+                    Outcome::MacFailure => Err(Sw::WRONG_MAC),
+                }
+            }
+            NAF_DERIVATION => {
+                let (naf_id, rest) = value(rest)?;
+                let (impi, rest) = value(rest)?;
+                if !rest.is_empty() {
+                    return Err(Sw::WRONG_LENGTH);
+                }
+                let keys = self.files.bootstrapped(authentication).ok_or(Sw::CONDITIONS_NOT_SATISFIED)?;
+                let (rand, ks) = keys.split_first_chunk::<16>().ok_or(Sw::TECHNICAL_PROBLEM)?;
+                let ks = ks.first_chunk::<32>().ok_or(Sw::TECHNICAL_PROBLEM)?;
+                let key = gba::naf_key(gba::KeyFor::Terminal, ks, rand, impi, naf_id);
+                let key = key.map_err(|_| Sw::TECHNICAL_PROBLEM)?;
+                Ok(Answer::Offer([&[0xDB, key.len() as u8], &key[..]].concat()))
+            }
+            _ => Err(Sw::WRONG_DATA),
+        }
+    }
+
+    /// Whether an application has the Generic Bootstrapping Architecture: service 68 of a USIM, 2 of an ISIM.
+    fn has_gba(&self, application: FileRef) -> bool {
+        match self.files.image().file(application).structure {
+            Structure::Application { kind: Kind::Usim, .. } => self.has_service(application, 68),
+            Structure::Application { kind: Kind::Isim, .. } => self.has_service_of(application, id::IST, 2),
+            _ => false,
         }
     }
 
@@ -108,10 +163,20 @@ impl View<'_> {
 
     /// Whether a service is available in EF.UST (TS 31.102 §4.2.8).
     fn has_service(&self, application: FileRef, service: usize) -> bool {
-        let Some(table) = self.files.image().child(application, id::UST) else { return false };
+        self.has_service_of(application, id::UST, service)
+    }
+
+    fn has_service_of(&self, application: FileRef, table: u16, service: usize) -> bool {
+        let Some(table) = self.files.image().child(application, table) else { return false };
         let byte = self.files.content(table).get((service - 1) / 8).copied().unwrap_or(0);
         byte >> ((service - 1) % 8) & 1 != 0
     }
+}
+
+/// A length and the value behind it.
+fn value(data: &[u8]) -> Result<(&[u8], &[u8]), Sw> {
+    let (length, rest) = data.split_first().ok_or(Sw::WRONG_LENGTH)?;
+    rest.split_at_checked(usize::from(*length)).ok_or(Sw::WRONG_LENGTH)
 }
 
 /// A length of 16 and the value behind it.

@@ -101,9 +101,7 @@ impl Installer {
         }
         // SAIP §8.4: PINs and keys after an element belong to the directory it has made, or to its application.
         self.directory = Some(self.image.application_of(base).unwrap_or(base));
-        if kind == Kind::Usim {
-            self.mask_services();
-        }
+        self.mask_services(kind);
         Ok(())
     }
 
@@ -357,19 +355,31 @@ impl Installer {
         Ok(())
     }
 
-    /// SAIP, `ef-ust`: services that the card does not have are taken out of the table.
-    fn mask_services(&mut self) {
-        let services = [
-            (67, uicc_capability::GBA_USIM),
-            (68, uicc_capability::GBA_USIM),
-            (69, uicc_capability::MBMS),
-            (125, uicc_capability::GET_IDENTITY),
-        ];
+    /// SAIP, `ef-ust` and `ef-ist`: services that the card does not have are taken out of the table.
+    fn mask_services(&mut self, kind: Kind) {
+        // By the numbers of TS 31.102 §4.2.8 and TS 31.103 §4.2.7, each with what the card has to be able to do for it;
+        // nothing for what no card here does: security of voice groups, local keys, HTTP Digest.
+        let (table, services): (_, &[(usize, Option<u8>)]) = match kind {
+            Kind::Usim => (
+                id::UST,
+                &[
+                    (64, None),
+                    (65, None),
+                    (68, Some(uicc_capability::GBA_USIM)),
+                    (69, Some(uicc_capability::MBMS)),
+                    (76, None),
+                    (125, Some(uicc_capability::GET_IDENTITY)),
+                ],
+            ),
+            Kind::Isim => (id::IST, &[(2, Some(uicc_capability::GBA_ISIM)), (3, None), (4, None)]),
+            _ => return,
+        };
         let Some(application) = self.image.applications().last().map(|(file, ..)| file) else { return };
-        let Some(table) = self.image.child(application, id::UST) else { return };
+        let Some(table) = self.image.child(application, table) else { return };
         let content = &mut self.image.files[usize::from(table.0)].content;
         for (service, capability) in services {
-            if let Some(byte) = content.get_mut((service - 1) / 8).filter(|_| !self.capability.has(capability)) {
+            let has_it = capability.is_some_and(|capability| self.capability.has(capability));
+            if let Some(byte) = content.get_mut((service - 1) / 8).filter(|_| !has_it) {
                 *byte &= !(1 << ((service - 1) % 8));
             }
         }

@@ -242,9 +242,12 @@ fn services_that_the_card_does_not_have_are_taken_out() {
         let files = Files::new(installed_with(&package, capability, 1 << 20).unwrap());
         to_hex(files.content(at(files.image(), "7FD06F38")))
     };
-    assert_eq!(with(all()), "FF".repeat(14));
-    // 67 to 69 are the bits 2 to 4 of byte 9 (TS 31.102 §4.2.8).
-    assert_eq!(with(NamedBits::default()), "FFFFFFFFFFFFFFFFE3FFFFFFFFFF");
+    // Service 64 is the last bit of byte 8, 65 the first of byte 9, 76 the fourth of byte 10 (TS 31.102 §4.2.8): no card
+    // here has security of voice groups or local keys.
+    assert_eq!(with(all()), "FFFFFFFFFFFFFF7FFEF7FFFFFFFF");
+    // 68 and 69, GBA and MBMS, are the fourth and fifth of byte 9. 67 between them is the store of multimedia messages,
+    // which needs nothing of the card.
+    assert_eq!(with(NamedBits::default()), "FFFFFFFFFFFFFF7FE6F7FFFFFFFF");
 }
 
 proptest! {

@@ -52,6 +52,9 @@ const LONGEST: usize = 2048;
 /// The magic number of this end. One that differs from any host's is enough (RFC 1661 §6.4).
 const OWN_MAGIC: [u8; 4] = *b"lab\0";
 
+/// What a host is told to take that has chosen no magic number, or this end's.
+const OTHER_MAGIC: [u8; 4] = *b"host";
+
 /// What frames have led to.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Answer {
@@ -62,13 +65,13 @@ pub(crate) struct Answer {
 }
 
 /// One of the two protocols that negotiate.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Default, Clone)]
 struct Side {
     /// The host has agreed with this end, and this end with the host.
     ours: bool,
     theirs: bool,
-    /// This end has asked.
-    asked: bool,
+    /// What this end has asked for, and under which identifier.
+    asked: Option<(u8, Vec<u8>)>,
 }
 
 /// The link.
@@ -142,7 +145,7 @@ impl Ppp {
         match protocol {
             LCP => self.negotiate(LCP, packet, answer),
             // RFC 1661 §3.4: nothing but LCP before the link is up.
-            _ if !(self.lcp.ours && self.lcp.theirs) => {}
+            _ if !self.is_up() => {}
             IPCP => self.negotiate(IPCP, packet, answer),
             IPV4 if self.ipcp.ours && self.ipcp.theirs => self.packet(packet, answer),
             IPV4 => {}
@@ -160,9 +163,15 @@ impl Ppp {
         let Some(data) = packet.get(4..length) else { return };
         match code {
             CONFIGURE_REQUEST => self.configure(protocol, identifier, data, answer),
-            CONFIGURE_ACK => self.side(protocol).ours = true,
+            // RFC 1661 §5.2, §5.3, §5.4: an answer to anything but the last request is silently dropped.
+            CONFIGURE_ACK if self.side(protocol).asked == Some((identifier, data.to_vec())) => {
+                self.side(protocol).ours = true;
+            }
             // This end asks for what it can do without: the next time without it.
-            CONFIGURE_NAK | CONFIGURE_REJECT => self.say(protocol, CONFIGURE_REQUEST, None, &[], answer),
+            CONFIGURE_NAK | CONFIGURE_REJECT if self.has_asked(protocol, identifier) => {
+                self.ask(protocol, Vec::new(), answer);
+            }
+            CONFIGURE_ACK | CONFIGURE_NAK | CONFIGURE_REJECT => {}
             TERMINATE_REQUEST => {
                 self.say(protocol, TERMINATE_ACK, Some(identifier), data, answer);
                 if protocol == LCP {
@@ -173,6 +182,8 @@ impl Ppp {
             }
             TERMINATE_ACK | CODE_REJECT => {}
             PROTOCOL_REJECT | DISCARD_REQUEST if protocol == LCP => {}
+            // RFC 1661 §5.8: nobody echoes before the link is up.
+            ECHO_REQUEST if protocol == LCP && !self.is_up() => {}
             ECHO_REQUEST if protocol == LCP => {
                 let rest = data.get(4..).unwrap_or_default();
                 self.say(LCP, ECHO_REPLY, Some(identifier), &[&OWN_MAGIC, rest].concat(), answer);
@@ -180,6 +191,20 @@ impl Ppp {
             ECHO_REPLY if protocol == LCP => {}
             _ => self.say(protocol, CODE_REJECT, None, packet, answer),
         }
+    }
+
+    fn is_up(&self) -> bool {
+        self.lcp.ours && self.lcp.theirs
+    }
+
+    fn has_asked(&mut self, protocol: u16, identifier: u8) -> bool {
+        self.side(protocol).asked.as_ref().is_some_and(|(asked, _)| *asked == identifier)
+    }
+
+    /// Asks the host for options.
+    fn ask(&mut self, protocol: u16, options: Vec<u8>, answer: &mut Answer) {
+        self.say(protocol, CONFIGURE_REQUEST, None, &options, answer);
+        self.side(protocol).asked = Some((self.identifier, options));
     }
 
     fn side(&mut self, protocol: u16) -> &mut Side {
@@ -194,19 +219,28 @@ impl Ppp {
         let mut wrong = Vec::new();
         for option in options {
             let (kind, value) = (option[0], &option[2..]);
-            let right = match (protocol, kind) {
-                (LCP, MAXIMUM_UNIT | CONTROL_MAP | MAGIC | PROTOCOL_COMPRESSION | ADDRESS_COMPRESSION) => continue,
-                (IPCP, ADDRESS) => self.address,
-                (IPCP, FIRST_SERVER) => self.servers[0],
-                (IPCP, SECOND_SERVER) => self.servers[1],
+            // What it should be, where it is not that already.
+            let right: Option<Vec<u8>> = match (protocol, kind, value) {
+                (LCP, MAXIMUM_UNIT, [_, _]) | (LCP, CONTROL_MAP, [_, _, _, _]) => None,
+                // RFC 1661 §6.4: zero is no magic number, and one's own is that of a line that is looped back.
+                (LCP, MAGIC, [_, _, _, _]) if value != [0; 4] && value != OWN_MAGIC => None,
+                (LCP, PROTOCOL_COMPRESSION | ADDRESS_COMPRESSION, []) => None,
+                // RFC 1661 §6: an option of a wrong length is told the right one.
+                (LCP, MAXIMUM_UNIT, _) => Some(1500u16.to_be_bytes().to_vec()),
+                (LCP, CONTROL_MAP, _) => Some(vec![0; 4]),
+                (LCP, MAGIC, _) => Some(OTHER_MAGIC.to_vec()),
+                (LCP, PROTOCOL_COMPRESSION | ADDRESS_COMPRESSION, _) => Some(Vec::new()),
+                (IPCP, ADDRESS, _) => Some(self.address.octets().to_vec()),
+                (IPCP, FIRST_SERVER, _) => Some(self.servers[0].octets().to_vec()),
+                (IPCP, SECOND_SERVER, _) => Some(self.servers[1].octets().to_vec()),
                 _ => {
                     unknown.extend_from_slice(option);
                     continue;
                 }
             };
-            if value != right.octets() {
-                wrong.extend_from_slice(&[kind, 6]);
-                wrong.extend_from_slice(&right.octets());
+            if let Some(right) = right.filter(|right| right != value) {
+                wrong.extend([kind, right.len() as u8 + 2]);
+                wrong.extend(right);
             }
         }
         // RFC 1661 §3.4: a request after the link was up begins it anew.
@@ -223,36 +257,45 @@ impl Ppp {
             (true, true) => (CONFIGURE_ACK, data.to_vec()),
         };
         self.side(protocol).theirs = code == CONFIGURE_ACK;
-        if !std::mem::replace(&mut self.side(protocol).asked, true) {
+        if self.side(protocol).asked.is_none() {
             let own = match protocol {
                 LCP => [&[MAGIC, 6][..], &OWN_MAGIC].concat(),
                 _ => [&[ADDRESS, 6][..], &self.gateway.octets()].concat(),
             };
-            self.say(protocol, CONFIGURE_REQUEST, None, &own, answer);
+            self.ask(protocol, own, answer);
         }
         self.say(protocol, code, Some(identifier), &data, answer);
     }
 
-    /// An IPv4 packet: an echo request to the gateway comes back (RFC 792).
+    /// An IPv4 packet: an echo request to the gateway comes back (RFC 792). One that is damaged or cut short, or a
+    /// fragment, does not (RFC 1122 §3.2.1).
     fn packet(&mut self, packet: &[u8], answer: &mut Answer) {
-        let [first, ..] = *packet else { return };
-        let header = usize::from(first & 15) * 4;
-        let is_echo = packet.get(9) == Some(&1)
-            && packet.get(16..20) == Some(&self.gateway.octets()[..])
-            && packet.get(header) == Some(&8);
-        if first >> 4 != 4 || header < 20 || !is_echo {
+        let Some(fixed) = packet.first_chunk::<20>() else { return };
+        let header = usize::from(fixed[0] & 15) * 4;
+        let total = usize::from(u16::from_be_bytes([fixed[2], fixed[3]]));
+        // More may follow on the line than belongs to the packet.
+        let Some((packet, front)) = packet.get(..total).and_then(|packet| Some((packet, packet.get(..header)?))) else {
+            return;
+        };
+        let is_whole = fixed[0] >> 4 == 4 && header >= 20 && internet_sum(front) == 0xFFFF;
+        // More fragments, or not the first one.
+        let is_fragment = fixed[6] & 0x3F != 0 || fixed[7] != 0;
+        let is_echo = fixed[9] == 1 && fixed[16..20] == self.gateway.octets();
+        let Some(message) = packet.get(header..).filter(|message| message.len() >= 8 && message[0] == 8) else {
+            return;
+        };
+        if !is_whole || is_fragment || !is_echo || internet_sum(message) != 0xFFFF {
             return;
         }
         let mut reply = packet.to_vec();
-        let (source, target) = (packet[12..16].to_vec(), packet[16..20].to_vec());
-        reply[12..16].copy_from_slice(&target);
-        reply[16..20].copy_from_slice(&source);
+        reply[12..16].copy_from_slice(&fixed[16..20]);
+        reply[16..20].copy_from_slice(&fixed[12..16]);
         reply[header] = 0;
         // RFC 1624: the type has gone from 8 to 0, so the sum has to grow by as much.
-        if let Some([high, low]) = reply.get(header + 2..header + 4).and_then(|sum| <[u8; 2]>::try_from(sum).ok()) {
-            let sum = u32::from(u16::from_be_bytes([high, low])) + 0x0800;
-            let sum = (sum & 0xFFFF) + (sum >> 16);
-            reply[header + 2..header + 4].copy_from_slice(&(sum as u16).to_be_bytes());
+        if let Some(sum) = reply.get_mut(header + 2..header + 4) {
+            let grown = u32::from(u16::from_be_bytes([sum[0], sum[1]])) + 0x0800;
+            let grown = (grown & 0xFFFF) + (grown >> 16);
+            sum.copy_from_slice(&(grown as u16).to_be_bytes());
             answer.bytes.extend(framed(IPV4, &reply));
         }
     }
@@ -268,6 +311,15 @@ impl Ppp {
         let packet = [&[code, identifier, length[0], length[1]], data].concat();
         answer.bytes.extend(framed(protocol, &packet));
     }
+}
+
+/// The sum of RFC 1071; all ones for bytes with their right checksum in them.
+fn internet_sum(bytes: &[u8]) -> u16 {
+    let sum = bytes.chunks(2).fold(0u32, |sum, pair| {
+        let sum = sum + (u32::from(pair[0]) << 8 | pair.get(1).map_or(0, |low| u32::from(*low)));
+        (sum & 0xFFFF) + (sum >> 16)
+    });
+    sum as u16
 }
 
 /// The options of a request: kind, length, value each. `None` when they do not add up.
@@ -380,7 +432,7 @@ mod tests {
             say(&mut link, LCP, &[9, 7, 0, 9, 1, 2, 3, 4, 5]),
             [(LCP, vec![10, 7, 0, 9, b'l', b'a', b'b', 0, 5])]
         );
-        let mut ping = vec![0x45, 0, 0, 28, 0, 1, 0, 0, 64, 1, 0, 0, 10, 7, 157, 1, 10, 7, 157, 254];
+        let mut ping = vec![0x45, 0, 0, 28, 0, 1, 0, 0, 64, 1, 0x2B, 0xD3, 10, 7, 157, 1, 10, 7, 157, 254];
         ping.extend([8, 0, 0xF7, 0xFE, 0, 0, 0, 1]);
         let [(IPV4, pong)] = &say(&mut link, IPV4, &ping)[..] else { panic!() };
         assert_eq!(
@@ -413,6 +465,55 @@ mod tests {
         for packet in [&[9, 7, 0, 3][..], &[9, 7, 0, 99, 1], &[1, 1, 0, 6, 3, 1], &[1, 1, 0, 7, 3, 6, 0], &[9]] {
             assert!(say(&mut link, LCP, packet).is_empty(), "{packet:?}");
         }
+    }
+
+    /// RFC 1661 §6, §6.4, §5.2.
+    #[test]
+    fn options_that_are_wrong_and_answers_to_nothing() {
+        let mut link = link();
+        let nak = |link: &mut Ppp, options: &[u8]| {
+            let request = [&[1, 9, 0, options.len() as u8 + 4][..], options].concat();
+            say(link, LCP, &request).pop().unwrap().1
+        };
+        assert_eq!(nak(&mut link, &[5, 6, 0, 0, 0, 0]), [&[3, 9, 0, 10, 5, 6][..], &OTHER_MAGIC].concat());
+        assert_eq!(
+            nak(&mut link, &[&[5, 6][..], &OWN_MAGIC].concat()),
+            [&[3, 9, 0, 10, 5, 6][..], &OTHER_MAGIC].concat()
+        );
+        assert_eq!(nak(&mut link, &[1, 5, 0, 1, 2, 7, 3, 0]), [3, 9, 0, 10, 1, 4, 5, 0xDC, 7, 2]);
+        assert_eq!(nak(&mut link, &[1, 4, 2, 0]), [2, 9, 0, 8, 1, 4, 2, 0]);
+        // This end has asked as number 1: an answer to another number, or to other options, is none.
+        for answer in [&[2, 7, 0, 10, 5, 6, b'l', b'a', b'b', 0][..], &[2, 1, 0, 4], &[4, 7, 0, 4], &[3, 7, 0, 4]] {
+            assert!(say(&mut link, LCP, answer).is_empty());
+        }
+        assert!(say(&mut link, LCP, &[9, 7, 0, 8, 1, 2, 3, 4]).is_empty(), "the link is not up");
+        // What the host refuses is not asked for again.
+        assert_eq!(say(&mut link, LCP, &[4, 1, 0, 10, 5, 6, b'l', b'a', b'b', 0]), [(LCP, vec![1, 2, 0, 4])]);
+        assert!(say(&mut link, LCP, &[2, 2, 0, 4]).is_empty());
+        assert_eq!(say(&mut link, LCP, &[9, 7, 0, 8, 1, 2, 3, 4]).len(), 1);
+    }
+
+    /// RFC 1122 §3.2.1, §3.2.2.
+    #[test]
+    fn packets_that_are_damaged() {
+        let mut link = link();
+        link.lcp = Side { ours: true, theirs: true, asked: None };
+        link.ipcp = link.lcp.clone();
+        let mut ping = vec![0x45, 0, 0, 28, 0, 1, 0, 0, 64, 1, 0x2B, 0xD3, 10, 7, 157, 1, 10, 7, 157, 254];
+        ping.extend([8, 0, 0xF7, 0xFE, 0, 0, 0, 1]);
+        assert_eq!(say(&mut link, IPV4, &ping).len(), 1);
+        // Padding is not part of it.
+        assert_eq!(say(&mut link, IPV4, &[&ping[..], &[0; 5]].concat())[0].1.len(), 28);
+        assert!(say(&mut link, IPV4, &ping[..27]).is_empty());
+        for byte in 0..28 {
+            let mut damaged = ping.clone();
+            damaged[byte] ^= 1;
+            assert!(say(&mut link, IPV4, &damaged).is_empty(), "byte {byte}");
+        }
+        // A fragment whose header is right.
+        let mut fragment = ping;
+        (fragment[6], fragment[10]) = (0x20, 0x0B);
+        assert!(say(&mut link, IPV4, &fragment).is_empty());
     }
 
     proptest! {

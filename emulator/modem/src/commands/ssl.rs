@@ -41,6 +41,11 @@ const PATHS: [Path; 4] = [
     ("clientkey", "<client_key_path>", |context| &mut context.key),
 ];
 
+/// The note has "secllevel"; what hosts write, after the notes of other modules, is "seclevel".
+fn is_level(known: &str, name: &str) -> bool {
+    (known, name) == ("secllevel", "seclevel")
+}
+
 /// The longest path: `UFS:` and a name.
 const LONGEST_PATH: usize = 84;
 
@@ -93,8 +98,10 @@ fn try_configure(exec: &mut Exec<'_>, params: &Params) -> Attempt {
         }
         quote(value)
     } else {
-        let (_, least, greatest, _, value) =
-            NUMERIC.iter().find(|(known, ..)| *known == name).ok_or(IpError::InvalidParameter)?;
+        let (_, least, greatest, _, value) = NUMERIC
+            .iter()
+            .find(|(known, ..)| *known == name || is_level(known, &name))
+            .ok_or(IpError::InvalidParameter)?;
         let value = value(context);
         if params.len() == 3 {
             *value = super::context::number(params, 2, *least..=*greatest)?;

@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf, ReadHalf, WriteHalf};
 use tokio::net::UdpSocket;
@@ -16,6 +17,9 @@ use crate::socket::{SocketEvent, SocketId};
 
 /// What is read at a time.
 const PIECE: usize = 32 * 1024;
+
+/// How long a good-bye may take.
+const LAST_WORD: Duration = Duration::from_secs(1);
 
 /// The largest datagram.
 const DATAGRAM: usize = 65_536;
@@ -37,11 +41,11 @@ pub(super) async fn serve<C: Core, S: AsyncRead + AsyncWrite + Unpin>(
     mut outgoing: UnboundedReceiver<Outgoing>,
     has_end: bool,
 ) {
-    let (reader, writer) = tokio::io::split(stream);
+    let (reader, mut writer) = tokio::io::split(stream);
     let mut receiving = pin!(receive(core, id, reader));
     let ended = tokio::select! {
         event = &mut receiving => event,
-        sent = send(core, id, writer, &mut outgoing) => match sent {
+        sent = send(core, id, &mut writer, &mut outgoing) => match sent {
             Ok(()) if !has_end => SocketEvent::Ended { id },
             Ok(()) => {
                 // What the other side still has to say is read, so that its end is seen.
@@ -51,6 +55,10 @@ pub(super) async fn serve<C: Core, S: AsyncRead + AsyncWrite + Unpin>(
             Err(_) => SocketEvent::Failed { id, error: IpError::WriteFailed },
         },
     };
+    // RFC 5246 §7.2.1: a good-bye of TLS is answered by one. Nobody waits for a peer that does not take it.
+    if matches!(ended, SocketEvent::Closed { .. }) {
+        let _ = tokio::time::timeout(LAST_WORD, writer.shutdown()).await;
+    }
     core.event(ended);
 }
 
@@ -73,7 +81,7 @@ async fn receive<C: Core, S: AsyncRead>(core: &C, id: SocketId, mut reader: Read
 async fn send<C: Core, S: AsyncWrite>(
     core: &C,
     id: SocketId,
-    mut writer: WriteHalf<S>,
+    writer: &mut WriteHalf<S>,
     outgoing: &mut UnboundedReceiver<Outgoing>,
 ) -> io::Result<()> {
     let mut closes = false;
@@ -185,10 +193,7 @@ impl AsyncWrite for Datagrams {
 
 /// Waits for a handshake, and calls it again every so often: DTLS sends a flight again when it is called after its time
 /// (RFC 6347 §4.2.4), and has no other clock.
-pub(super) async fn repeat_calls<T>(
-    every: std::time::Duration,
-    mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
-) -> T {
+pub(super) async fn repeat_calls<T>(every: Duration, mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> T {
     let mut tick = tokio::time::interval(every);
     poll_fn(|context| {
         loop {

@@ -13,7 +13,9 @@ use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
 use openssl::pkey::{PKey, Private};
 use openssl::rsa::Rsa;
-use openssl::ssl::{Ssl, SslContext, SslContextBuilder, SslMethod, SslOptions, SslStream, SslVerifyMode, SslVersion};
+use openssl::ssl::{
+    ShutdownResult, Ssl, SslContext, SslContextBuilder, SslMethod, SslOptions, SslStream, SslVerifyMode, SslVersion,
+};
 use openssl::x509::extension::{BasicConstraints, ExtendedKeyUsage, KeyUsage, SubjectAlternativeName};
 use openssl::x509::{X509, X509Builder, X509NameBuilder};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -152,6 +154,8 @@ pub(super) trait Conversation: Read + Write {
     fn suite(&self) -> String;
     /// Says that there is nothing more.
     fn end(&mut self);
+    /// Whether the client has said the same.
+    fn has_heard_the_end(&mut self) -> bool;
 }
 
 impl<S: Read + Write> Conversation for SslStream<S> {
@@ -165,6 +169,11 @@ impl<S: Read + Write> Conversation for SslStream<S> {
 
     fn end(&mut self) {
         let _ = self.shutdown();
+    }
+
+    fn has_heard_the_end(&mut self) -> bool {
+        // The second call waits for the other side.
+        matches!(self.shutdown(), Ok(ShutdownResult::Received))
     }
 }
 
@@ -181,10 +190,15 @@ pub(super) fn echo(conversation: &mut dyn Conversation) {
 /// A server that takes one connection. Its thread ends with that.
 pub(super) struct Server {
     pub(super) address: SocketAddr,
-    _thread: JoinHandle<()>,
+    thread: JoinHandle<()>,
 }
 
 impl Server {
+    /// Waits for its end.
+    pub(super) fn join(self) {
+        self.thread.join().unwrap();
+    }
+
     pub(super) fn start(offer: &Offer, work: Work) -> Self {
         let context = offer.context(SslMethod::tls_server());
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -197,7 +211,7 @@ impl Server {
                 let _ = stream.shutdown();
             }
         });
-        Server { address, _thread: thread }
+        Server { address, thread }
     }
 
     /// The same over datagrams.
@@ -214,7 +228,7 @@ impl Server {
                 work(&mut stream);
             }
         });
-        Server { address, _thread: thread }
+        Server { address, thread }
     }
 }
 

@@ -1,5 +1,7 @@
 //! The TLS commands against servers of the tests: real sockets, real handshakes.
 
+use std::sync::atomic::{AtomicU8, Ordering};
+
 use openssl::ssl::SslVersion;
 use openssl::x509::extension::{ExtendedKeyUsage, KeyUsage};
 
@@ -385,6 +387,17 @@ fn connections_that_fail_and_end() {
     line.until("+QSSLURC: \"closed\",4\r\n");
     assert!(line.ask("AT+QSSLRECV=4,1500").contains("+QSSLRECV: 3\r\nbye\r\n"));
     assert!(line.ask("AT+QSSLSTATE=4").contains(",4,1,4,0,"));
+    line.close();
+    // Its good-bye is answered (RFC 5246 §7.2.1).
+    static ANSWERED: AtomicU8 = AtomicU8::new(0);
+    let peer = Server::start(&Offer::usual(&server), |conversation| {
+        conversation.end();
+        ANSWERED.store(1 + u8::from(conversation.has_heard_the_end()), Ordering::Release);
+    });
+    assert_eq!(line.open(peer.address), 0);
+    line.until("+QSSLURC: \"closed\",4\r\n");
+    peer.join();
+    assert_eq!(ANSWERED.load(Ordering::Acquire), 2);
     line.close();
     // In transparent access it is told by NO CARRIER.
     let peer = Server::start(&Offer::usual(&server), |conversation| {

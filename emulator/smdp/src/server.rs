@@ -81,6 +81,8 @@ struct Session {
     euicc: Option<(Eid, Certificate)>,
     /// The [holder](Order::holder) of its order, once that is found.
     holder: u32,
+    /// What is to be wrong with its package.
+    flaw: Option<PackageFlaw>,
     stage: Stage,
 }
 
@@ -127,8 +129,6 @@ pub struct Smdp {
     events: VecDeque<SmdpEvent>,
     outgoing: VecDeque<Outgoing>,
     changes: Option<Changes>,
-    /// What is to be wrong with the next package.
-    next_flaw: Option<PackageFlaw>,
 }
 
 impl fmt::Debug for Smdp {
@@ -167,13 +167,14 @@ impl Smdp {
             events: VecDeque::new(),
             outgoing: VecDeque::new(),
             changes: None,
-            next_flaw: None,
         })
     }
 
-    /// Has the next package that is bound be wrong in this way; for faults.
-    pub fn spoil_next_package(&mut self, flaw: PackageFlaw) {
-        self.next_flaw = Some(flaw);
+    /// Has the package of an open session be wrong in this way; for faults.
+    pub fn spoil_package(&mut self, transaction_id: &TransactionId, flaw: PackageFlaw) {
+        if let Some(session) = self.sessions.get_mut(transaction_id) {
+            session.flaw = Some(flaw);
+        }
     }
 
     /// The configuration.
@@ -367,6 +368,7 @@ impl Smdp {
                         server_challenge: opening.server_challenge,
                         euicc: None,
                         holder: 0,
+                        flaw: None,
                         stage: Stage::Opened,
                     };
                     self.sessions.insert(transaction_id.clone(), session);

@@ -9,6 +9,8 @@ use axum::http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 use axum::response::Response;
 
 use super::body::BodyError;
+use rsp::TransactionId;
+
 use super::call::{Backend, Front};
 use super::es2::PeerFunction;
 use super::fault::{Action, Occasion, Sought};
@@ -190,7 +192,7 @@ enum Broken {
 }
 
 /// The fault at a request, before its function is called.
-fn request_fault(front: &Front, sought: Sought<'_>) -> Option<Broken> {
+fn request_fault(front: &Front, sought: Sought<'_>, session: Option<&TransactionId>) -> Option<Broken> {
     Some(match front.fault(Occasion::Request, sought)? {
         Action::HttpStatus { status, body } => {
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
@@ -199,8 +201,9 @@ fn request_fault(front: &Front, sought: Sought<'_>) -> Option<Broken> {
         Action::HttpNoReply => Broken::Instead(None),
         Action::Refuse(status) => Broken::Refused(status),
         Action::Flaw(flaw) => {
-            if let Backend::Smdp(smdp) = &front.backend {
-                smdp.lock().unwrap_or_else(PoisonError::into_inner).spoil_next_package(flaw);
+            // Of this session only: others may be at the same function now.
+            if let (Backend::Smdp(smdp), Some(session)) = (&front.backend, session) {
+                smdp.lock().unwrap_or_else(PoisonError::into_inner).spoil_package(session, flaw);
             }
             return None;
         }
@@ -266,7 +269,8 @@ async fn perform(
     };
     let sought = Sought { function: Some(function), order: order.as_deref() };
     let mut flaw = None;
-    let answer = match request_fault(front, sought) {
+    let session = request.as_ref().ok().and_then(Call::transaction_id);
+    let answer = match request_fault(front, sought, session) {
         Some(Broken::Instead(reply)) => return reply,
         Some(Broken::Refused(status)) => Err(status),
         other => {

@@ -350,6 +350,12 @@ fn whatever_is_sent_gets_an_answer() {
     let reply = client.post("authenticateClient", &vec![b' '; 65 * 1024]).unwrap();
     assert_eq!(reply.status, 413);
     let mut client = lab.connect();
+    let head = format!("POST {path} HTTP/1.1\r\nHost: a\r\n{json}{protocol}");
+    let chunks = format!("{head}Transfer-Encoding: chunked\r\n\r\n1\r\n{{\r\n1;a=b\r\n}}\r\n0\r\nX: y\r\n\r\n");
+    assert_eq!(client.raw(chunks.as_bytes()).map(|reply| reply.codes()), Some("1.3.1/2.2".to_owned()));
+    let no_chunks = format!("{head}Transfer-Encoding: chunked\r\n\r\nnone\r\n");
+    assert_eq!(client.raw(no_chunks.as_bytes()).map(|reply| reply.status), Some(400));
+    let mut client = lab.connect();
     assert_eq!(client.raw(b"no HTTP at all\r\n\r\n").map(|reply| reply.status), Some(400));
 }
 

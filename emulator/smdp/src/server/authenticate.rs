@@ -44,7 +44,7 @@ impl Smdp {
         let session = self.sessions.get_mut(transaction_id).ok_or_else(|| unknown_transaction(transaction_id))?;
         let eid = card.eid;
         session.euicc = Some((eid, card.euicc));
-        let (credentials, opened) = (session.credentials, session.opened);
+        let (credentials, opened, flaw) = (session.credentials, session.opened, session.flaw);
         self.authenticated.push_back((opened, transaction_id.clone()));
         self.tell(now, SmdpEventKind::EuiccAuthenticated { transaction_id: transaction_id.clone(), eid });
 
@@ -77,7 +77,7 @@ impl Smdp {
         let cc_required = order.needs_confirmation_code();
         let holder = order.holder;
         let profile_metadata = order.profile().metadata(&self.config.address).encode();
-        let profile_metadata = match self.next_flaw {
+        let profile_metadata = match flaw {
             Some(flaw) => flaw.metadata(&profile_metadata),
             None => profile_metadata,
         };

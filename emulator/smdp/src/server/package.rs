@@ -41,6 +41,7 @@ impl Smdp {
             return Err(unknown_transaction(transaction_id));
         };
         let (eid, order_id, credentials, holder) = (*eid, *order_id, session.credentials, session.holder);
+        let flaw = session.flaw;
         if download.transaction_id != *transaction_id {
             return Err(unknown_transaction(&download.transaction_id));
         }
@@ -64,7 +65,7 @@ impl Smdp {
             replace_session_keys: order.spec.replace_session_keys.unwrap_or(self.config.replace_session_keys),
             protected: order.protected.clone(),
             random: Drawn::from(&mut *self.random),
-            flaw: self.next_flaw.take(),
+            flaw,
             config: self.config.clone(),
         })
     }

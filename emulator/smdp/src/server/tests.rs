@@ -8,7 +8,7 @@ use rsp::es10::notification::NotificationEvent;
 use rsp::tlv::encode;
 use rsp::{Oid, Version};
 
-use rsp::es10::download::{CancelSessionReason, SmdpSigned2};
+use rsp::es10::download::{CancelSessionReason, InitialiseSecureChannel, SmdpSigned2};
 
 use super::*;
 use crate::profile::{PackageNames, Profile, built_in_named};
@@ -863,4 +863,24 @@ fn two_sessions_at_the_same_time_are_not_bound_to_two_keys() {
             false => assert_eq!(codes(second), "8.2/3.7"),
         }
     }
+}
+
+#[test]
+fn a_package_is_made_wrong_in_its_own_session_only() {
+    let mut smdp = smdp_with_order();
+    smdp.add_order(OrderSpec::new("AC-2", profile()), NOW).unwrap();
+    let (card, other) = (Card::on(Curve::P256), Card::numbered(Curve::P256, 9));
+    let client = card.authenticate_client(&mut smdp, Some("AC-1")).unwrap();
+    smdp.spoil_package(&client.transaction_id, PackageFlaw::TransactionId);
+    let signed_id = |package: &BoundProfilePackageOk| {
+        let parts = rsp::bpp::BoundProfilePackage::parse(&package.bound_profile_package).unwrap();
+        let first = InitialiseSecureChannel::parse(parts.initialise_secure_channel).unwrap();
+        first.transaction_id
+    };
+    // Another session comes first.
+    let (_, right) = other.download(&mut smdp, Some("AC-2"), None).unwrap();
+    assert_eq!(signed_id(&right), right.transaction_id);
+    let id = client.transaction_id.to_string();
+    let wrong = smdp.get_bound_profile_package(&id, &card.prepare(&client, None), NOW).unwrap();
+    assert_ne!(signed_id(&wrong), wrong.transaction_id);
 }

@@ -67,6 +67,13 @@ const NAMES: &[Name] = &[
     // §5.7.7
     ('*', ANY, 0xBF2E, "getEuiccChallenge"),
     ('*', 0xBF2E, 0x80, "euiccChallenge"),
+    // §5.7.12
+    ('*', ANY, 0xBF35, "loadCRL"),
+    ('>', 0xBF35, 0xA0, "crl"),
+    ('<', 0xBF35, 0xA0, "loadCRLResponseOk"),
+    ('<', 0xBF35, 0x81, "loadCRLResponseError"),
+    // §5.4.1
+    ('*', ANY, 0xBF2A, "updateMetadata"),
     // §5.7.13
     ('*', ANY, 0xBF38, "authenticateServer"),
     ('>', 0xBF38, 0x30, "serverSigned1|serverCertificate"),

@@ -12,6 +12,8 @@ use rsp::crypto::{Random, SystemRandom};
 
 use crate::hardware::permission::AllowWrite;
 use crate::hardware::target::Bench;
+use crate::real_server::RealServer;
+use crate::real_server::args::RealServerArgs;
 use crate::report::html::{self, Named};
 use crate::report::json::JsonLines;
 use crate::report::merge::{Input, merge};
@@ -20,8 +22,8 @@ use crate::report::{junit, pcap, tap};
 use crate::runner::assistant::Assistant;
 use crate::runner::emulation::Emulation;
 use crate::runner::flaky;
-use crate::runner::result::{RunInfo, RunResult, exit};
-use crate::runner::{Options, Progress, Target, run};
+use crate::runner::result::{Place, exit};
+use crate::runner::{Options, Progress, Target, run_until};
 use crate::scenario::error::Mistakes;
 use crate::scenario::explain::explain;
 use crate::scenario::load::{DEFAULT_FOLDER, LoadError, LoadedScenario, ScenarioPath, Shard, find, load};
@@ -44,7 +46,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run scenarios and report what came of them
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// Read scenarios and models and tell the mistakes in them
     Check(CheckArgs),
     /// Tell in words what a scenario does, and why
@@ -98,6 +100,7 @@ enum Command {
 }
 
 #[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("real").args(["modem", "smdp"]).multiple(true))]
 struct RunArgs {
     /// Files, folders, ids (`errors/code-used`) or topics (`errors`); all of scenarios/ when none is given
     #[arg(value_name = "PATH|ID")]
@@ -140,9 +143,13 @@ struct RunArgs {
     #[arg(long, value_name = "WHAT", default_value = "none", requires = "modem")]
     allow_write: AllowWrite,
 
-    /// Certificates of an SM-DP+ that the card of a real modem trusts, laid out like SGP.26: with them the lab plays it
-    #[arg(long, value_name = "DIR", requires = "modem")]
+    /// A folder of certificates and keys, laid out like SGP.26. With --modem: of an SM-DP+ that its card trusts, which
+    /// the lab plays then. With --smdp: of the emulated card, under a CI that the server trusts
+    #[arg(long, value_name = "DIR", requires = "real")]
     pki: Option<PathBuf>,
+
+    #[command(flatten)]
+    server: RealServerArgs,
 
     /// Write the report as JSON lines, timelines included
     #[arg(long, value_name = "FILE")]
@@ -251,7 +258,7 @@ impl From<io::Error> for Abort {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
-        Command::Run(args) => run_command(args),
+        Command::Run(args) => run_command(*args),
         Command::Check(args) => check(&args.paths),
         Command::Explain(args) => explain_command(&args.scenarios),
         Command::Merge(args) => merge_command(args),
@@ -336,7 +343,7 @@ fn run_command(args: RunArgs) -> Result<u8, Abort> {
     }
     let assistant = Assistant::chosen(&args.lpa);
     let assistant = assistant.and_then(|assistant| assistant.check_program().map(|()| assistant));
-    let assistant = assistant.map_err(|error| Abort::usage(error.to_string()))?;
+    let mut assistant = assistant.map_err(|error| Abort::usage(error.to_string()))?;
     let record_traffic = args.files.pcap.is_some();
     let seed = match args.seed {
         Some(seed) => seed,
@@ -349,47 +356,87 @@ fn run_command(args: RunArgs) -> Result<u8, Abort> {
     };
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let shard = args.shard.map(|shard| shard.to_string());
-    // There is only one modem on the bench.
-    let jobs = if args.modem.is_empty() { args.jobs.map_or(processors, usize::from) } else { 1 };
+    let jobs = match (args.modem.is_empty(), args.jobs) {
+        // There is only one modem on the bench.
+        (false, _) => 1,
+        (true, Some(jobs)) => usize::from(jobs),
+        // A server that others use too is not hurried.
+        (true, None) if args.server.is_given() => 1,
+        (true, None) => processors,
+    };
     let jobs = crate::descriptors::jobs_that_fit(jobs);
-    let options = Options { jobs, seed, assistant, shard };
+    let mut place = Place { options: options_of(&args), ..Place::default() };
+    let server = args.server.open(args.pki.as_ref(), !args.modem.is_empty())?.map(Arc::new);
+    if let Some(server) = &server {
+        assistant.asks_for_names = true;
+        place.server = Some(server.url.to_string());
+        scenarios = scenarios.into_iter().map(|loaded| server.fit(loaded)).collect();
+    }
+    args.files.are_different(args.json.as_deref())?;
     let json = args.json.map(|path| created(&path)).transpose()?;
     let reports = Reports::open(args.files)?;
     // Dropped last. Without it a run goes on just as well; after a `kill -9` the next start tidies up.
     let _guard = crate::tidy::Guard::start();
     let runtime = runtime()?;
     runtime.block_on(async {
-        let mut ended = Ended::listen();
-        let interrupted = |signal| Abort { code: 128 + signal, message: "interrupted".to_owned() };
+        let mut from_outside = Ended::listen();
         if !args.modem.is_empty() {
-            let bench = Bench::open(args.modem, args.allow_write, args.pki).await;
+            let bench = Bench::open(args.modem, args.allow_write, args.pki, server.clone()).await;
             let mut bench = bench.map_err(|error| Abort::usage(error.to_string()))?;
             bench.record_traffic = record_traffic;
             let bench = Arc::new(bench);
             let _ = writeln!(io::stderr(), "{}", bench.words());
+            place.modem = Some(bench.name());
+            let options = Options { jobs, seed, assistant, shard, place };
             let scenarios = scenarios.into_iter().map(|loaded| bench.fit(loaded)).collect();
             let target = Arc::new(Arc::clone(&bench));
-            return tokio::select! {
-                result = run_and_report(target, scenarios, &options, json, reports) => {
-                    result.map(|result| result.exit_code())
-                }
-                signal = ended.come() => {
-                    if let Err(problem) = bench.put_back().await {
-                        let _ = writeln!(io::stderr(), "esimlab: {problem}");
-                    }
-                    Err(interrupted(signal))
-                }
+            let ended = run_and_report(target, scenarios, &options, json, reports, &mut from_outside).await;
+            // A scenario that was interrupted has not put the card back.
+            if ended.as_ref().is_err_and(|abort| abort.code > exit::NOTHING_SELECTED)
+                && let Err(problem) = bench.put_back().await
+            {
+                let _ = writeln!(io::stderr(), "esimlab: {problem}");
+            }
+            return match &server {
+                Some(server) => put_back_at(server).await.and(ended),
+                None => ended,
             };
         }
-        let target = Arc::new(Emulation { record_traffic });
-        tokio::select! {
-            result = run_and_report(target, scenarios, &options, json, reports) => {
-                result.map(|result| result.exit_code())
-            }
-            // What was running is taken down as the future is dropped.
-            signal = ended.come() => Err(interrupted(signal)),
+        let options = Options { jobs, seed, assistant, shard, place };
+        if let Some(server) = server {
+            let target = Arc::new(Arc::clone(&server));
+            let ended = run_and_report(target, scenarios, &options, json, reports, &mut from_outside).await;
+            return put_back_at(&server).await.and(ended);
         }
+        run_and_report(Arc::new(Emulation { record_traffic }), scenarios, &options, json, reports, &mut from_outside)
+            .await
     })
+}
+
+/// Takes back the orders of scenarios that were not ended in order, and tells what could not be put back.
+async fn put_back_at(server: &Arc<RealServer>) -> Result<(), Abort> {
+    let taken_back = server.take_all_back().await;
+    for left in server.left() {
+        let _ = writeln!(io::stderr(), "left at {}: {left}", server.url);
+    }
+    taken_back.map_err(Abort::lab)
+}
+
+/// The options that make a run like this one: they are told with a scenario that has failed, so that it can be run
+/// again under the same conditions.
+fn options_of(args: &RunArgs) -> String {
+    let mut options = Vec::new();
+    if args.lpa != "lpad" {
+        options.push(("--lpa", args.lpa.clone()));
+    }
+    options.extend(args.modem.iter().map(|tty| ("--modem", tty.display().to_string())));
+    if args.allow_write != AllowWrite::None {
+        options.push(("--allow-write", args.allow_write.to_string()));
+    }
+    options.extend(args.pki.iter().map(|folder| ("--pki", folder.display().to_string())));
+    options.extend(args.server.options());
+    let words = options.iter().flat_map(|(name, value)| [*name, value.as_str()]);
+    shlex::try_join(words).unwrap_or_default()
 }
 
 /// What ends the program from outside: SIGINT, SIGTERM, or SIGHUP when the terminal is closed or the connection to it is
@@ -444,6 +491,24 @@ enum Form {
     Tap,
     Pcap,
     Keys,
+}
+
+impl ReportFiles {
+    /// Tells when two reports are to go into one file, where one would overwrite the other.
+    fn are_different(&self, json: Option<&Path>) -> Result<(), Abort> {
+        let ReportFiles { html, junit, tap, pcap } = self;
+        let all = [html, junit, tap, pcap].into_iter().filter_map(|path| path.as_deref()).chain(json);
+        let mut seen: Vec<PathBuf> = Vec::new();
+        // What is no file of its own, as /dev/stdout, can take more than one.
+        for path in all.filter(|path| !path.starts_with("/dev")) {
+            let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+            if seen.contains(&absolute) {
+                return Err(Abort::usage(format!("two reports would be written into {}", path.display())));
+            }
+            seen.push(absolute);
+        }
+        Ok(())
+    }
 }
 
 fn created(path: &Path) -> Result<File, Abort> {
@@ -509,6 +574,7 @@ impl Reports {
 fn merge_command(args: MergeArgs) -> Result<u8, Abort> {
     let inputs: Vec<Input> = args.reports.iter().map(|report| input(report)).collect::<Result<_, _>>()?;
     let merged = merge(&inputs).map_err(|error| Abort::usage(error.to_string()))?;
+    args.files.are_different(None)?;
     let reports = Reports::open(args.files)?;
     for named in &merged.runs {
         let ids = named.run.scenarios.iter().map(|scenario| scenario.id.as_str());
@@ -543,27 +609,23 @@ pub(crate) fn load_selected(scenarios: &[String]) -> Result<Vec<LoadedScenario>,
     load_all(&find(scenarios, folder())?, scenarios)
 }
 
+/// Runs scenarios and writes the reports; gives the exit code. What is interrupted is reported as far as it came.
 async fn run_and_report<T: Target>(
     target: Arc<T>,
     scenarios: Vec<LoadedScenario>,
     options: &Options,
     json: Option<File>,
     reports: Reports,
-) -> Result<RunResult, Abort> {
-    let info = RunInfo {
-        seed: options.seed,
-        scenarios: scenarios.len(),
-        jobs: options.jobs,
-        lpa: options.assistant.name.clone(),
-        shard: options.shard.clone(),
-    };
+    from_outside: &mut Ended,
+) -> Result<u8, Abort> {
+    let info = options.info(scenarios.len());
     let ids: Vec<String> = scenarios.iter().map(|loaded| loaded.id.clone()).collect();
     let mut terminal = Terminal::begin(io::stdout(), Style::of_stdout(), &info, ids.iter().map(String::as_str))?;
     let mut json = json.map(|file| JsonLines::begin(file, &info)).transpose()?;
     // A report that cannot be written does not end the run; it is told at the end. A terminal that nobody reads any
     // more is no mistake: the exit code tells what came of the run.
     let mut written: io::Result<()> = Ok(());
-    let result = run(target, scenarios, options, |progress| match progress {
+    let progress = |progress: Progress<'_>| match progress {
         Progress::Started(id) => drop(terminal.started(id)),
         Progress::Finished(result) => {
             drop(terminal.finished(result));
@@ -571,23 +633,28 @@ async fn run_and_report<T: Target>(
                 written = json.scenario(result);
             }
         }
-    })
-    .await;
+    };
+    let (result, interrupted) = run_until(target, scenarios, options, progress, from_outside.come()).await;
     drop(terminal.end(&result));
     let flaky = flaky::found(&result.scenarios);
     if !flaky.is_empty() {
         print(&flaky::told(&flaky));
     }
     written?;
-    if let Some(mut json) = json {
+    // Without its last line a report is one that was cut off, for whoever reads it.
+    if let (Some(mut json), None) = (json, interrupted) {
         json.end(&result)?;
     }
-    let [Named { run, .. }] = {
-        let runs = [Named { name: result.info.lpa.clone(), run: result }];
-        reports.write(&runs)?;
-        runs
+    let ended = match interrupted {
+        None => Ok(result.exit_code()),
+        Some(signal) => {
+            let (ended, all) = (result.scenarios.len(), ids.len());
+            let message = format!("interrupted: {ended} of {all} scenarios have ended");
+            Err(Abort { code: 128 + signal, message })
+        }
     };
-    Ok(run)
+    reports.write(&[Named { name: result.info.name(), run: result }])?;
+    ended
 }
 
 // check, explain, models

@@ -29,6 +29,7 @@ mod peer;
 mod pki_cmd;
 mod profile;
 mod qr;
+pub mod real_server;
 pub mod report;
 pub mod runner;
 pub mod scenario;

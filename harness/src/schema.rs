@@ -410,6 +410,9 @@ pub fn report() -> Value {
                 "jobs": { "type": "integer", "minimum": 1 },
                 "lpa": { "type": "string" },
                 "shard": { "type": "string", "pattern": "^[0-9]+/[0-9]+$" },
+                "modem": { "type": "string" },
+                "server": { "type": "string" },
+                "options": { "type": "string" },
             },
         }),
         json!({
@@ -422,6 +425,7 @@ pub fn report() -> Value {
                 "refs": texts,
                 "verdict": { "enum": verdicts },
                 "reason": { "type": "string" },
+                "not_looked_at": texts,
                 "seconds": seconds,
                 "steps": { "type": "array", "items": {
                     "type": "object",

@@ -173,6 +173,9 @@ pub(crate) fn microseconds<S: Serializer>(duration: &Duration, serializer: S) ->
 /// has the number of the `ErrorReason` (SGP.22 §2.5.6).
 pub const INSTALLATION_FAILED: &str = "installation failed";
 
+/// The text of the [`Kind::Note`] with which the card tells that it has a profile; its field `iccid` says which.
+pub const PROFILE_INSTALLED: &str = "profile installed";
+
 /// How many bytes of an APDU a printed line shows; reports in JSON have them all.
 const PRINTED_BYTES: usize = 24;
 
@@ -368,7 +371,7 @@ impl Timeline {
                 ("session cancelled", vec![("transaction", transaction_id.to_string()), ("reason", code(reason))])
             }
             CardEvent::ProfileInstalled { iccid, aid } => {
-                ("profile installed", vec![("iccid", iccid.to_string()), ("aid", aid.to_string())])
+                (PROFILE_INSTALLED, vec![("iccid", iccid.to_string()), ("aid", aid.to_string())])
             }
             CardEvent::InstallationFailed { iccid, command, reason, problem } => {
                 let mut fields = vec![

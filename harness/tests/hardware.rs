@@ -116,7 +116,7 @@ fn a_test_card_is_served_by_the_labs_own_server_and_put_back() {
         esimlab(&arguments.concat())
     };
     let output = run(&[
-        "download/activation-code",
+        "download/confirmation-code",
         "errors/code-used",
         "errors/tls-close",
         "profiles/nickname",
@@ -127,7 +127,7 @@ fn a_test_card_is_served_by_the_labs_own_server_and_put_back() {
     assert_eq!(output.status.code(), Some(0), "{}{}", text(&output.stdout), text(&output.stderr));
     let all = verdicts(&json);
     let verdict = |id: &str| all.iter().find(|one| one.0 == id).map(|one| one.1.as_str()).unwrap_or_default();
-    assert_eq!(verdict("download/activation-code"), "pass", "{all:?}");
+    assert_eq!(verdict("download/confirmation-code"), "pass", "{all:?}");
     assert_eq!(verdict("errors/code-used"), "pass", "{all:?}");
     assert_eq!(verdict("errors/tls-close"), "pass", "{all:?}");
     assert_eq!(verdict("profiles/nickname"), "skipped", "this card has no such profile: {all:?}");

@@ -318,3 +318,54 @@ fn one_capture_has_everything() {
     assert!(apdus.iter().any(|line| line == "0xe2"), "{apdus:?}");
     assert_eq!(tshark(&capture, "tcp.analysis.flags", &["frame.number"]), Some(vec![]));
 }
+
+#[test]
+fn what_cannot_work_is_told_before_anything_is_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let words = "format = 1\ntitle = 'x'\n[[step]]\nat = 'AT'\nreply = ['OK']\n";
+    std::fs::write(folder.path().join("one.toml"), words).unwrap();
+    for (arguments, told) in [
+        (&["run", "one.toml", "--lpa", ""][..], "--lpa: the command line of the LPA is empty"),
+        (&["run", "one.toml", "--json", "r", "--html", "./r"], "two reports would be written into "),
+        (&["run", "one.toml", "--modem", "/dev/null"], "it is no terminal: give an AT port"),
+        (&["compare", "--modem", "/dev/null", "--model", "RM500Q-GL"], "there are no scenarios to compare by here"),
+    ] {
+        let (code, output, errors) = parts(esimlab_in(folder.path(), arguments));
+        assert_eq!((code, output.as_str()), (2, ""), "{arguments:?}: {errors}");
+        assert!(errors.contains(told), "{arguments:?}: {errors}");
+    }
+    assert!(!folder.path().join("r").exists());
+}
+
+#[test]
+fn what_is_interrupted_is_reported_as_far_as_it_came() {
+    use std::io::{BufRead, BufReader};
+    use std::process::Stdio;
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, step: &str| {
+        std::fs::write(folder.path().join(name), format!("format = 1\ntitle = 'x'\n[[step]]\n{step}\n")).unwrap();
+    };
+    write("a-quick.toml", "at = 'AT'\nreply = ['OK']");
+    write("b-waits.toml", "urc = 'NEVER'\nwithin = '50s'");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_esimlab"));
+    command.args(["run", "a-quick.toml", "b-waits.toml", "-j", "1", "--json", "r.json", "--html", "r.html"]);
+    command.args(["--junit", "r.xml"]).current_dir(folder.path()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut run = command.spawn().unwrap();
+    let mut lines = BufReader::new(run.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.any(|line| line.starts_with("PASS") && line.contains("a-quick")));
+    let pid = rustix::process::Pid::from_child(&run);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    let rest: Vec<String> = lines.collect();
+    let output = run.wait_with_output().unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(130), "{errors}");
+    assert!(errors.ends_with("interrupted: 1 of 2 scenarios have ended\n"), "{errors}");
+    assert!(rest.last().unwrap().starts_with("1 scenario: 1 passed"), "{rest:?}");
+    let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
+    assert!(read("r.html").contains("case-0-a-quick") && read("r.html").ends_with("</html>\n"));
+    assert!(read("r.xml").contains("tests=\"1\""), "{}", read("r.xml"));
+    // Whoever joins it with others is told that something is missing.
+    let (code, _, errors) = parts(esimlab_in(folder.path(), &["merge", "r.json"]));
+    assert_eq!(code, 3);
+    assert!(errors.contains("the run was cut off, 1 of 2 scenarios are told"), "{errors}");
+}

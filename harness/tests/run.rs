@@ -103,10 +103,10 @@ fn verdicts_that_are_neither_pass_nor_fail() {
 }
 
 #[test]
-fn an_lpa_that_is_not_there_is_the_labs_failure() {
-    let (code, output, _) = esimlab(&["run", "errors/code-used", "--lpa", "/nowhere/lpa"]);
-    assert_eq!(code, 3, "{output}");
-    assert!(output.contains("cannot run the LPA /nowhere/lpa"), "{output}");
+fn an_lpa_that_is_not_there_is_told_before_anything_is_run() {
+    let (code, output, errors) = esimlab(&["run", "errors/code-used", "--lpa", "/nowhere/lpa"]);
+    assert_eq!((code, output.as_str()), (2, ""), "{errors}");
+    assert!(errors.contains("there is no program /nowhere/lpa that can be run"), "{errors}");
 }
 
 #[test]

@@ -63,8 +63,10 @@ impl ControlPort {
             catalog: smdp::profile::built_in().clone(),
             watch: Arc::clone(lab.watch()),
         };
+        let outside = || StartError::Listener(std::io::Error::other("the server is not one of this lab"));
+        let front = lab.front().ok_or_else(outside)?;
         let extra = Extra { router: router(Arc::clone(lab)), paths: paths() };
-        let server = ManageServer::start_with(listener, lab.front(), options, extra)?;
+        let server = ManageServer::start_with(listener, front, options, extra)?;
         Ok(ControlPort { access: Access { url: format!("http://{}", server.address()), token }, _server: server })
     }
 

@@ -108,12 +108,17 @@ struct Comparison {
 /// Runs `esimlab compare`.
 pub(crate) fn run(args: CompareArgs) -> Result<u8, Abort> {
     let wanted = if args.scenarios.is_empty() { vec!["at".to_owned()] } else { args.scenarios };
+    if wanted == ["at"] && !std::path::Path::new(crate::scenario::load::DEFAULT_FOLDER).join("at").is_dir() {
+        let told = "there are no scenarios to compare by here: go to the project's folder (scenarios/at has the commands of \
+                    the note), or name files or folders of your own";
+        return Err(Abort::usage(told));
+    }
     let scenarios = crate::cli::load_selected(&wanted)?;
     // A model that is none is told before anything is done to the modem.
     crate::cli::model(&args.model)?;
     let _guard = crate::tidy::Guard::start();
     runtime()?.block_on(async {
-        let bench = Bench::open(args.modem.clone(), args.allow_write, None).await;
+        let bench = Bench::open(args.modem.clone(), args.allow_write, None, None).await;
         let bench = Arc::new(bench.map_err(|error| Abort::usage(error.to_string()))?);
         let mut comparison = Comparison::default();
         for loaded in scenarios {
@@ -278,6 +283,8 @@ async fn said_by(stage: &impl Stage, scenario: &Scenario) -> Vec<Said> {
                 Variable::Smdp => stage.smdp_address(),
                 Variable::Eid => stage.eid().to_string(),
                 Variable::Iccid(profile) => stage.iccid_of(profile).map(|iccid| iccid.padded()).unwrap_or_default(),
+                Variable::Name(profile) => stage.names_of(profile).unwrap_or_default().name,
+                Variable::Provider(profile) => stage.names_of(profile).unwrap_or_default().provider,
                 Variable::Captured(name) => captured.get(name).cloned().unwrap_or_default(),
             })
         };

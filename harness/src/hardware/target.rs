@@ -7,7 +7,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rsp::es10::profiles::ProfileState;
+use rsp::crypto::Curve;
+use rsp::es10::profiles::{ProfileInfo, ProfileState};
 use rsp::ids::{Eid, Iccid};
 use smdp::profile::built_in_named;
 use tokio::task::JoinHandle;
@@ -18,12 +19,15 @@ use crate::dialogue::lines::Splitter;
 use crate::dialogue::terminal::Line;
 use crate::lab::{DEFAULT_MODEL, Lab};
 use crate::lpa::DEFAULT_ADDRESS;
+use crate::real_server::RealServer;
+use crate::real_server::target::AtServer;
 use crate::runner::at::AtPort;
 use crate::runner::check::{Observed, SeenNotification, SeenProfile};
 use crate::runner::emulation::Emulation;
-use crate::runner::{SetUpError, Stage, Target};
+use crate::runner::{Act, ProfileNames, SetUpError, Stage, Target, built_in_names};
 use crate::scenario::ast::*;
 use crate::scenario::load::LoadedScenario;
+use crate::tidy::Nest;
 use crate::timeline::{Direction, Role, Timeline};
 use crate::traffic::Recording;
 
@@ -45,6 +49,8 @@ pub struct Bench {
     pub pki: Option<PathBuf>,
     /// Whether the bytes of the connections to that SM-DP+ are recorded, for a packet capture.
     pub record_traffic: bool,
+    /// A real SM-DP+, in the place of the one that the lab plays.
+    pub server: Option<Arc<RealServer>>,
     /// How many logical channels are free; `None` when that cannot be seen.
     channels: Option<usize>,
 }
@@ -87,7 +93,12 @@ pub(crate) fn advice(error: &io::Error) -> &'static str {
 
 impl Bench {
     /// Asks a modem what it is and what is on its card.
-    pub async fn open(ttys: Vec<PathBuf>, allow: AllowWrite, pki: Option<PathBuf>) -> Result<Self, BenchError> {
+    pub async fn open(
+        ttys: Vec<PathBuf>,
+        allow: AllowWrite,
+        pki: Option<PathBuf>,
+        server: Option<Arc<RealServer>>,
+    ) -> Result<Self, BenchError> {
         let first = ttys.first().cloned().unwrap_or_default();
         let terminal = |error| BenchError::Terminal { tty: first.clone(), error };
         // Without result codes in words there would be no end of an answer (V.250 §6.2.5, §6.2.6).
@@ -100,7 +111,7 @@ impl Bench {
             Ok(read) => read.map_err(|error| BenchError::Card { tty: first.clone(), error })?,
             Err(error) => return Err(terminal(io::Error::other(error))),
         };
-        Ok(Bench { ttys, model, found, allow, pki, record_traffic: false, channels })
+        Ok(Bench { ttys, model, found, allow, pki, server, record_traffic: false, channels })
     }
 
     /// Makes the card what it was when it was found; tells loudly what could not be put back.
@@ -116,6 +127,12 @@ impl Bench {
             Ok(Err(error)) => Err(format!("THE CARD MAY NOT BE AS IT WAS FOUND, it cannot be read: {error}")),
             Err(error) => Err(format!("THE CARD MAY NOT BE AS IT WAS FOUND: {error}")),
         }
+    }
+
+    /// What it is, for reports.
+    pub fn name(&self) -> String {
+        let ttys: Vec<String> = self.ttys.iter().map(|tty| tty.display().to_string()).collect();
+        format!("{} at {}", self.model, ttys.join(", "))
     }
 
     /// What there is, in a line.
@@ -154,6 +171,12 @@ impl Bench {
         if let Some(reason) = self.unfit_card(scenario) {
             return Some(reason);
         }
+        if self.server.is_some() && scenario.curve != Curve::P256 {
+            return Some(format!(
+                "on which curve this card and this server meet is not for a scenario to say ({})",
+                scenario.curve
+            ));
+        }
         if scenario.clock.is_some() || scenario.smdp_name.is_some() || scenario.ports.is_some() {
             return Some("it sets clock, names or ports, which are those of a real host here".to_owned());
         }
@@ -178,9 +201,10 @@ impl Bench {
             }
             _ => {}
         });
-        if reason.is_none() && needs_server && self.pki.is_none() {
-            reason =
-                Some("it needs an SM-DP+ that this card trusts; --pki DIR gives the lab's the right keys".to_owned());
+        if reason.is_none() && needs_server && self.pki.is_none() && self.server.is_none() {
+            let told = "it needs an SM-DP+ that this card trusts; --pki DIR gives the lab's the right keys, --smdp URL \
+                        names a real one";
+            reason = Some(told.to_owned());
         }
         reason
     }
@@ -350,6 +374,10 @@ pub struct BenchStage {
     relays: Mutex<Vec<JoinHandle<()>>>,
     /// The server, where the scenario needs one. Its modem and its card are not used.
     server: Option<Lab>,
+    /// What the scenario has at a real server, and the file with the certificates under which that is trusted.
+    real: Option<(AtServer, PathBuf)>,
+    /// Where that file is.
+    _folder: Option<tempfile::TempDir>,
     timeline: Timeline,
 }
 
@@ -359,15 +387,23 @@ impl Target for Arc<Bench> {
     async fn set_up(&self, loaded: &LoadedScenario, seed: u64) -> Result<BenchStage, SetUpError> {
         let failed = |error: io::Error| SetUpError::Failed(format!("the modem: {error}"));
         let server = match &self.pki {
-            Some(pki) => {
+            Some(pki) if self.server.is_none() => {
                 let mut own = loaded.clone();
                 own.scenario.pki_folder = Some(std::path::absolute(pki).map_err(failed)?.display().to_string());
                 own.scenario.card = Card { eid: Some(self.found.eid), ..Card::default() };
                 Some(Emulation { record_traffic: self.record_traffic }.set_up(&own, seed).await?)
             }
-            None => None,
+            _ => None,
         };
         let timeline = server.as_ref().map_or_else(Timeline::new, |lab| lab.timeline().clone());
+        let (mut real, mut folder) = (None, None);
+        if let Some(server) = &self.server {
+            let own = Nest::of_process().and_then(|nest| nest.folder("bench-")).map_err(failed)?;
+            let ci = own.path().join("ci.pem");
+            std::fs::write(&ci, &server.trust).map_err(failed)?;
+            real = Some((AtServer::new(server.place(&loaded.scenario, self.found.eid, &timeline).await?), ci));
+            folder = Some(own);
+        }
         // Settings that a scenario before has left behind, as far as they are not stored (V.250 §6.1.1).
         ask(&self.ttys[0], "ATZ").await.map_err(failed)?;
         let mut ttys = Vec::new();
@@ -378,7 +414,8 @@ impl Target for Arc<Bench> {
             ttys.push(path);
             relays.push(tokio::spawn(relay(port, host, modem, timeline.clone())));
         }
-        Ok(BenchStage { bench: Arc::clone(self), ttys, relays: Mutex::new(relays), server, timeline })
+        let bench = Arc::clone(self);
+        Ok(BenchStage { bench, ttys, relays: Mutex::new(relays), server, real, _folder: folder, timeline })
     }
 }
 
@@ -417,6 +454,18 @@ async fn relay(port: usize, host: Line, modem: Line, timeline: Timeline) {
 }
 
 impl BenchStage {
+    /// What is on the card now. It answers over a terminal: the other tasks, the relay among them, go on meanwhile.
+    fn card(&self) -> Result<CardState, HardwareError> {
+        tokio::task::block_in_place(|| CardState::read(self.tty()))
+    }
+
+    /// The profiles that were not there when the card was found.
+    fn new_profiles(&self) -> Vec<ProfileInfo> {
+        let known = |profile: &ProfileInfo| self.bench.found.profiles.iter().any(|old| old.iccid == profile.iccid);
+        let now = self.card().map(|card| card.profiles).unwrap_or_default();
+        now.into_iter().filter(|profile| !known(profile)).collect()
+    }
+
     fn relays(&self) -> Vec<JoinHandle<()>> {
         std::mem::take(&mut *self.relays.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -442,10 +491,17 @@ impl Stage for BenchStage {
     }
 
     fn smdp_address(&self) -> String {
-        self.server.as_ref().map(|lab| lab.smdp_address().to_owned()).unwrap_or_default()
+        match (&self.bench.server, &self.server) {
+            (Some(real), _) => real.address().to_owned(),
+            (None, Some(lab)) => lab.smdp_address().to_owned(),
+            (None, None) => String::new(),
+        }
     }
 
     fn ci_file(&self) -> &Path {
+        if let Some((_, file)) = &self.real {
+            return file;
+        }
         // Without a server there is nothing to be trusted.
         self.server.as_ref().map_or(Path::new("/dev/null"), |lab| lab.ci_file())
     }
@@ -455,7 +511,42 @@ impl Stage for BenchStage {
     }
 
     fn iccid_of(&self, profile: &str) -> Option<Iccid> {
-        iccid_of(profile)
+        let Some((real, _)) = &self.real else { return iccid_of(profile) };
+        real.iccid_of(profile, || self.new_profiles().iter().filter_map(|profile| profile.iccid).collect())
+    }
+
+    fn names_of(&self, profile: &str) -> Option<ProfileNames> {
+        let Some((real, _)) = &self.real else { return built_in_names(profile) };
+        let iccid = self.iccid_of(profile)?;
+        real.names_of(profile, || {
+            let known = self.new_profiles().into_iter().find(|known| known.iccid == Some(iccid))?;
+            Some(ProfileNames {
+                name: known.profile_name.unwrap_or_default(),
+                provider: known.service_provider_name.unwrap_or_default(),
+            })
+        })
+    }
+
+    fn adapted(&self, text: String) -> String {
+        match &self.real {
+            Some((real, _)) => real.adapted(text),
+            None => text,
+        }
+    }
+
+    fn sees_requests(&self) -> bool {
+        self.real.is_none()
+    }
+
+    fn unseen(&self, expect: &mut Expect) -> Vec<String> {
+        self.real.as_ref().map(|(real, _)| real.unseen(expect)).unwrap_or_default()
+    }
+
+    async fn act(&self, act: Act) -> Result<(), SetUpError> {
+        match (act, &self.real) {
+            (Act::Server(action), Some((real, _))) => real.act(&action).await,
+            (act, _) => Err(SetUpError::Cannot(format!("{act} cannot be done here"))),
+        }
     }
 
     fn tty_of(&self, port: usize) -> Option<PathBuf> {
@@ -505,6 +596,15 @@ impl Stage for BenchStage {
             relay.abort();
             let _ = relay.await;
         }
-        self.bench.put_back().await
+        let Some((real, _)) = &self.real else { return self.bench.put_back().await };
+        let tty = self.bench.ttys.first().cloned().unwrap_or_default();
+        let now = tokio::task::block_in_place(|| CardState::read(&tty));
+        let installed: Vec<Iccid> = now.iter().flat_map(|card| &card.profiles).filter_map(|one| one.iccid).collect();
+        let card = self.bench.put_back().await;
+        let orders = real.take_back(&installed).await;
+        match (card, orders) {
+            (Err(card), Err(orders)) => Err(format!("{card}; {orders}")),
+            (card, orders) => card.and(orders),
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! What a lab is to be like, and how it is wired up.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -14,21 +14,19 @@ use pki::{Pki, PkiSpec};
 use rsp::Eid;
 use rsp::crypto::{Curve, Random, SeededRandom, SystemRandom};
 use smdp::manage::Watch;
-use smdp::{OrderSpec, Profile, Server, Smdp, SmdpConfig};
+use smdp::{OrderSpec, Profile, Server};
 
 use super::card::{CardParts, MadeCard, Reopening, Slot, make_card};
-use super::identities::{
-    echo_identity, flawed_identities, host_names, identity, is_from_seed, own_host, server_identity,
-};
+use super::identities::echo_identity;
 use super::keys::ProfileKeys;
+use super::server::{ServerParts, ServerPlace, start_server};
 use super::terminals::{link_all, unplug};
-use super::watch::{ModemWatch, ServerWatch};
-use super::{Clock, DEFAULT_EID, DEFAULT_MODEL, Lab, LabError, UNRESOLVABLE_HOST, io, system_time};
+use super::watch::ModemWatch;
+use super::{Clock, DEFAULT_EID, DEFAULT_MODEL, Lab, LabError, io, system_time};
 use crate::built_in_lpa::ModuleLpa;
 use crate::fault::card::{CardFault, CardFaults};
 use crate::fault::cut::CuttableStore;
 use crate::fault::line::{FaultyLine, LineFault};
-use crate::fault::socket::DeadAddress;
 use crate::fault::{Deeds, Trigger};
 use crate::nvm::NvmFile;
 use crate::peer::{EchoPeer, FileFolder};
@@ -36,7 +34,6 @@ use crate::scenario::ast::CardCertificate;
 use crate::scenario::ast::{Template, Variable};
 use crate::tidy::Nest;
 use crate::timeline::Timeline;
-use crate::traffic::Recorder;
 
 /// The modem's files in the folder that a lab keeps its state in.
 const FILES: &str = "ufs";
@@ -77,12 +74,22 @@ pub struct LabBuilder {
     free_memory: Option<u32>,
     default_address: Option<Template>,
     server_name: Option<String>,
+    outside: Option<Outside>,
     come_and_go: bool,
     card_is_in: bool,
     card_certificate: CardCertificate,
     timeline: Timeline,
     record_traffic: bool,
     clock: Clock,
+}
+
+/// A server outside of the lab, in the place of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outside {
+    /// Its address, as it stands in activation codes.
+    pub address: String,
+    /// The certificates under which its TLS certificate is issued, in PEM form.
+    pub trust: Vec<u8>,
 }
 
 /// A change of what a card is like.
@@ -123,6 +130,7 @@ impl LabBuilder {
             free_memory: None,
             default_address: None,
             server_name: None,
+            outside: None,
             come_and_go: false,
             card_is_in: true,
             card_certificate: CardCertificate::default(),
@@ -266,6 +274,13 @@ impl LabBuilder {
         self
     }
 
+    /// Has a server outside take the place of the lab's own, which is not started then. Orders and faults of the server
+    /// mean nothing in such a lab.
+    pub fn outside_server(mut self, outside: Outside) -> Self {
+        self.outside = Some(outside);
+        self
+    }
+
     /// Has the terminals be links, as they will go away and come back by other paths: see [`Lab::cut_power`].
     pub fn terminals_come_and_go(mut self) -> Self {
         self.come_and_go = true;
@@ -338,58 +353,31 @@ impl LabBuilder {
             None => Eid::parse(DEFAULT_EID).map_err(|error| io(DEFAULT_EID)(std::io::Error::other(error)))?,
         };
 
-        // The address that was asked for may be taken by another lab with the same seed; any other one does then.
-        let listener = TcpListener::bind(self.listen).or_else(|error| match error.kind() {
-            std::io::ErrorKind::AddrInUse if is_from_seed(self.listen) => TcpListener::bind(("127.0.0.1", 0)),
-            _ => Err(error),
-        });
-        let listener = listener.map_err(io(format!("the SM-DP+ cannot listen on {}", self.listen)))?;
-        let listening = listener.local_addr().map_err(io("the SM-DP+'s listener"))?;
-        let mut names = host_names(listening);
-        names.extend(self.server_name.clone());
-        let tls = server_identity(&pki, self.curve, &names, &mut *random("tls"), today)?;
-        let host = match (self.resolvable, tls.1, &self.server_name) {
-            (false, _, _) => UNRESOLVABLE_HOST.to_owned(),
-            (true, Some(name), _) => name,
-            (true, None, Some(name)) => name.clone(),
-            (true, None, None) => own_host(listening),
-        };
-        let dead = match self.dead {
-            None => None,
-            Some(Dead::Refusing) => Some(DeadAddress::refusing(listening)),
-            Some(Dead::BlackHole) => Some(DeadAddress::black_hole(listening)),
-        };
-        let dead = dead.transpose().map_err(io("an address where nobody is"))?;
-        let address = match &dead {
-            None => format!("{host}:{}", listening.port()),
-            Some(dead) => dead.address().to_string(),
-        };
-
-        let ci = pki.ci(self.curve)?.clone();
-        let credentials = pki.smdp(self.curve)?;
-        let mut config = SmdpConfig::new(
-            address.clone(),
-            credentials.oid.clone(),
-            vec![smdp::Credentials { ci, auth: identity(&credentials.auth), pb: identity(&credentials.pb) }],
-        );
-        config.aliases = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), own_host(listening)];
-        let mut server = Smdp::new(config, random("server"))?;
-        for order in self.orders {
-            server.add_order(order, now)?;
-        }
-        server.drain_events();
-        let smdp = Arc::new(Mutex::new(server));
         let counted = Arc::new(Watch::default());
-        let recorder = self.record_traffic.then(|| Arc::new(Recorder::new(self.timeline.clone())));
-        let options = smdp::front::Options {
-            clock: clock.clone(),
-            tap: recorder.clone().map(|recorder| recorder as Arc<dyn smdp::front::Tap>),
-            observer: Arc::new(ServerWatch { timeline: self.timeline.clone(), watch: counted.clone() }),
-            faults: self.faults,
-            flawed: flawed_identities(&pki, self.curve, names, random, today),
-            ..smdp::front::Options::default()
+        let place = match self.outside.take() {
+            Some(Outside { address, trust }) => ServerPlace { front: None, address, trust, dead: None, recorder: None },
+            None => {
+                let parts = ServerParts {
+                    pki: &pki,
+                    record_traffic: self.record_traffic,
+                    curve: self.curve,
+                    listen: self.listen,
+                    name: self.server_name.as_deref(),
+                    resolvable: self.resolvable,
+                    dead: self.dead,
+                    orders: std::mem::take(&mut self.orders),
+                    faults: std::mem::take(&mut self.faults),
+                    clock: clock.clone(),
+                    timeline: &self.timeline,
+                    watch: &counted,
+                    random,
+                    now,
+                    today,
+                };
+                start_server(parts)?
+            }
         };
-        let front = Server::start(listener, smdp.clone(), &tls.0, options)?;
+        let ServerPlace { front, address, trust, dead, recorder } = place;
 
         let cut = self
             .card_faults
@@ -462,6 +450,7 @@ impl LabBuilder {
         let inserted = self.card_is_in.then(|| slot.card());
         let mut reach = self.reach;
         if let Some((host, _)) = address.rsplit_once(':')
+            && let Some(listening) = front.as_ref().map(Server::address)
             && host.parse::<std::net::IpAddr>().is_err()
             && self.resolvable
         {
@@ -479,7 +468,10 @@ impl LabBuilder {
         }
         let operators = Operators {
             spec: self.network,
-            keys: Some(Box::new(ProfileKeys { preinstalled: keys, server: smdp })),
+            keys: Some(Box::new(ProfileKeys {
+                preinstalled: keys,
+                server: front.as_ref().map(|front| front.smdp().clone()),
+            })),
             random: operators_random,
         };
         let watch = Some(Box::new(watch) as Box<dyn modem::Observer>);
@@ -497,10 +489,11 @@ impl LabBuilder {
         };
         let modem = RunningModem::start_on(modem, reach, line).map_err(io("the modem's pseudo-terminals"))?;
         let modem = Arc::new(modem);
-        let trust = pki.ci(self.curve)?.to_pem().into_bytes();
         // The lab's own table of names, as far as the server is in it.
-        let names = self.server_name.as_ref().map(|name| format!("{name}:{}:{}", listening.port(), listening.ip()));
-        let module_lpa = ModuleLpa::new(modem.handle(), self.timeline.clone(), trust, names.into_iter().collect());
+        let names = self.server_name.as_ref().zip(front.as_ref().map(Server::address));
+        let names = names.map(|(name, listening)| format!("{name}:{}:{}", listening.port(), listening.ip()));
+        let names = names.into_iter().collect();
+        let module_lpa = ModuleLpa::new(modem.handle(), self.timeline.clone(), trust.clone(), names);
         modem.apply(|modem| {
             modem.set_downloader(Box::new(module_lpa));
             modem::Output::default()
@@ -509,7 +502,7 @@ impl LabBuilder {
         let nest = Nest::of_process().map_err(io("a folder for temporary files"))?;
         let folder = nest.folder("lab-").map_err(io("a folder for the lab"))?;
         let ci_file = folder.path().join("ci.pem");
-        std::fs::write(&ci_file, pki.ci(self.curve)?.to_pem()).map_err(io(ci_file.display().to_string()))?;
+        std::fs::write(&ci_file, &trust).map_err(io(ci_file.display().to_string()))?;
         // A terminal that goes away comes back by another path: hosts are told a link that stays.
         let links = match comes_and_goes {
             true => link_all(&modem.current_ttys(), folder.path()).map_err(io("links to the terminals"))?,

@@ -14,6 +14,7 @@ mod builder;
 mod card;
 mod identities;
 mod keys;
+mod server;
 mod terminals;
 mod watch;
 
@@ -30,7 +31,7 @@ use rsp::crypto::{Curve, SystemRandom};
 use rsp::es10::profiles::ProfileState;
 use rsp::{Eid, Iccid};
 use smdp::manage::Watch;
-use smdp::{OrderId, OrderSpec, OrderState, Server};
+use smdp::{OrderId, OrderSpec, OrderState, Server, Smdp};
 
 use crate::console::Console;
 use crate::fault::socket::DeadAddress;
@@ -39,7 +40,7 @@ pub use crate::scenario::ast::CardCertificate;
 use crate::tidy::Nest;
 use crate::timeline::Timeline;
 use crate::traffic::{Recorder, Recording};
-pub use builder::{Dead, LabBuilder, Preinstalled};
+pub use builder::{Dead, LabBuilder, Outside, Preinstalled};
 pub(crate) use card::card_profile;
 use card::{Slot, es10};
 pub(crate) use identities::{flawed_identities, own_host};
@@ -107,6 +108,9 @@ pub enum LabError {
     /// The HTTPS front does not start.
     #[error("the SM-DP+: {0}")]
     Front(#[from] smdp::front::StartError),
+    /// The lab has no server of its own.
+    #[error("the server is not one of this lab: it takes no order from it")]
+    NoServer,
     /// A port, a terminal or a file.
     #[error("{what}: {source}")]
     Io {
@@ -148,7 +152,8 @@ pub struct Lab {
     model_name: String,
     card: Arc<Mutex<Euicc>>,
     card_time: Arc<AtomicU64>,
-    front: Server,
+    /// The server of the lab, unless its place is taken by one outside.
+    front: Option<Server>,
     watch: Arc<Watch>,
     address: String,
     eid: Eid,
@@ -212,7 +217,7 @@ impl Lab {
     /// What a host has to be told when the server goes by a name: `HOST:PORT:ADDRESS`, as `lpad --resolve` takes it.
     pub fn resolve(&self) -> Option<String> {
         let host = self.address.rsplit_once(':').map_or(self.address.as_str(), |(host, _)| host);
-        let listening = self.front.address();
+        let listening = self.front.as_ref()?.address();
         (host.parse::<std::net::IpAddr>().is_err() && host != UNRESOLVABLE_HOST)
             .then(|| format!("{host}:{}:{}", listening.port(), listening.ip()))
     }
@@ -232,19 +237,24 @@ impl Lab {
 
     /// Switches the server off: whoever calls is refused.
     pub async fn stop_server(&self) {
-        self.front.suspend().await;
+        if let Some(front) = &self.front {
+            front.suspend().await;
+        }
     }
 
     /// Switches the server on again.
     pub fn start_server(&self) -> Result<(), LabError> {
-        self.front.resume().map_err(io("the SM-DP+ cannot listen again"))
+        match &self.front {
+            Some(front) => front.resume().map_err(io("the SM-DP+ cannot listen again")),
+            None => Ok(()),
+        }
     }
 
     /// Moves the order with this matching id to another state, as the operator of the server does. False when there is
     /// no such order.
     pub fn move_order(&self, matching_id: &str, state: OrderState, cause: &str) -> bool {
         let now = self.now();
-        let mut server = self.front.smdp().lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(mut server) = self.server() else { return false };
         let Some(id) = server.order_with_matching_id(matching_id).map(smdp::Order::id) else { return false };
         server.set_order_state(id, state, cause, now);
         true
@@ -253,7 +263,7 @@ impl Lab {
     /// Has the order with this matching id expire now. False when there is no such order.
     pub fn expire_order(&self, matching_id: &str) -> bool {
         let now = self.now();
-        let mut server = self.front.smdp().lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(mut server) = self.server() else { return false };
         let Some(id) = server.order_with_matching_id(matching_id).map(smdp::Order::id) else { return false };
         server.set_order_expiry(id, Some(now - 1));
         true
@@ -261,7 +271,7 @@ impl Lab {
 
     /// How many sessions the server has open.
     pub fn open_sessions(&self) -> usize {
-        self.front.smdp().lock().unwrap_or_else(PoisonError::into_inner).open_sessions()
+        self.server().map_or(0, |server| server.open_sessions())
     }
 
     /// The default SM-DP+ address of the card.
@@ -311,14 +321,18 @@ impl Lab {
         &self.address
     }
 
-    /// Where the SM-DP+ listens.
-    pub fn listening(&self) -> SocketAddr {
-        self.front.address()
+    /// Where the SM-DP+ of the lab listens; `None` where one outside takes its place.
+    pub fn listening(&self) -> Option<SocketAddr> {
+        self.front.as_ref().map(Server::address)
     }
 
-    /// The HTTPS front of the SM-DP+.
-    pub fn front(&self) -> &Server {
-        &self.front
+    /// The HTTPS front of the SM-DP+; `None` where one outside takes its place.
+    pub fn front(&self) -> Option<&Server> {
+        self.front.as_ref()
+    }
+
+    fn server(&self) -> Option<MutexGuard<'_, Smdp>> {
+        self.front.as_ref().map(|front| front.smdp().lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// What has been counted at the SM-DP+, for its management API.
@@ -396,7 +410,7 @@ impl Lab {
 
     /// The orders of the SM-DP+.
     pub fn orders(&self) -> Vec<OrderSummary> {
-        let server = self.front.smdp().lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(server) = self.server() else { return Vec::new() };
         server
             .orders()
             .iter()
@@ -413,7 +427,7 @@ impl Lab {
     /// Gives the server one more order.
     pub fn add_order(&self, order: OrderSpec) -> Result<OrderId, LabError> {
         let now = self.now();
-        let mut server = self.front.smdp().lock().unwrap_or_else(PoisonError::into_inner);
+        let mut server = self.server().ok_or(LabError::NoServer)?;
         Ok(server.add_order(order, now)?)
     }
 

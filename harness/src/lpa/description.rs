@@ -155,7 +155,7 @@ pub struct Given {
 }
 
 /// The names that may stand in braces.
-const NAMES: [&str; 18] = [
+const NAMES: [&str; 19] = [
     "tty",
     "ci",
     "activation_code",
@@ -174,6 +174,7 @@ const NAMES: [&str; 18] = [
     "isd_r",
     "no_refresh",
     "resolve",
+    "requests",
 ];
 
 /// Those of the names that are settings: an LPA that has no place for one of them cannot be set so.
@@ -273,6 +274,10 @@ pub struct ResultRules {
     /// and `nickname`, or with `event` and `iccid`.
     #[serde(default)]
     pub lists: Vec<String>,
+    /// Where an object of the output has the function of ES9+ that was called at a server, as a JSON Pointer; it
+    /// counts when there is a `http` beside it, the status of the answer.
+    #[serde(default)]
+    pub request: Option<String>,
     /// The exit codes of success; 0 when not given.
     #[serde(default)]
     pub exit: Option<Vec<i32>>,
@@ -477,7 +482,7 @@ impl Call {
 impl LpaSettings {
     /// What they give to a description. Those that are switched on have an empty text: `["--csim{csim}"]`.
     pub fn given(&self, given: &mut Given) {
-        let LpaSettings { timeout, segment, csim, accept_rules, isd_r, no_refresh, resolve } = self;
+        let LpaSettings { timeout, segment, csim, accept_rules, isd_r, no_refresh, resolve, requests } = self;
         if let Some(timeout) = timeout {
             given.set("timeout", timeout.as_secs_f64().to_string());
         }
@@ -490,7 +495,9 @@ impl LpaSettings {
         if let Some(resolve) = resolve {
             given.set("resolve", resolve);
         }
-        for (is_set, name) in [(csim, "csim"), (accept_rules, "accept_rules"), (no_refresh, "no_refresh")] {
+        let switches =
+            [(csim, "csim"), (accept_rules, "accept_rules"), (no_refresh, "no_refresh"), (requests, "requests")];
+        for (is_set, name) in switches {
             if *is_set {
                 given.set(name, "");
             }

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::description::{CodeKind, CodeRule, Description};
 use crate::runner::check::Reported;
 use crate::scenario::ast::{LpaExpect, Outcome, StatusCode, bpp_commands, error_reasons};
+use crate::timeline::{Event, Kind};
 
 /// What came out of a call.
 #[derive(Debug, Clone, Default)]
@@ -81,6 +82,17 @@ impl Description {
             }
         };
         reported
+    }
+
+    /// The functions of which the LPA tells that it has called them, and that they were answered; `None` when it tells
+    /// nothing of the kind.
+    pub fn requests(&self, events: &[Event]) -> Option<Vec<String>> {
+        let pointer = self.result.request.as_deref()?;
+        let told = events.iter().filter_map(|event| match &event.kind {
+            Kind::Lpa { step } if step.get("http").is_some() => step.pointer(pointer).and_then(text),
+            _ => None,
+        });
+        Some(told.collect())
     }
 
     fn message(&self, object: &Value) -> Option<String> {

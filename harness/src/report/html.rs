@@ -92,7 +92,7 @@ fn summary(page: &mut String, runs: &[Named]) {
             shown(&named.name),
             if all == 1 { "" } else { "s" },
             run.duration.as_secs_f64(),
-            shown(&run.info.lpa),
+            shown(&run.info.name()),
             run.info.seed
         );
         page.push_str("<ul class=\"counts\">");
@@ -168,6 +168,9 @@ fn case(page: &mut String, index: usize, named: &Named, scenario: &ScenarioResul
     if let Some(reason) = &scenario.reason {
         let _ = writeln!(page, "<p>{}</p>", shown(reason));
     }
+    if !scenario.not_looked_at.is_empty() {
+        let _ = writeln!(page, "<p>Not looked at: {}</p>", shown(&scenario.not_looked_at.join(", ")));
+    }
     if !scenario.refs.is_empty() {
         let refs: Vec<String> = scenario.refs.iter().map(|reference| shown(reference)).collect();
         let _ = writeln!(page, "<p class=\"soft\">{}</p>", refs.join("<br>"));
@@ -206,9 +209,8 @@ fn case(page: &mut String, index: usize, named: &Named, scenario: &ScenarioResul
     }
     let _ = writeln!(
         page,
-        "<p class=\"soft\">Again: <code>esimlab run {} --seed {}</code></p>\n</div>\n</details>",
-        shown(&path),
-        named.run.info.seed
+        "<p class=\"soft\">Again: <code>{}</code></p>\n</div>\n</details>",
+        shown(&named.run.info.again(&scenario.path))
     );
 }
 
@@ -289,8 +291,10 @@ fn matrix(page: &mut String, runs: &[Named]) {
                 let links: Vec<String> = cell
                     .iter()
                     .map(|scenario| {
+                        // What was not looked at is no part of what a pass says.
+                        let part = if scenario.not_looked_at.is_empty() { "" } else { " in part" };
                         format!(
-                            "<a class=\"{}\" href=\"#{}\" title=\"{}\">{}</a>",
+                            "<a class=\"{}\" href=\"#{}\" title=\"{}\">{}{part}</a>",
                             class(scenario.verdict),
                             anchor(column, &scenario.id),
                             shown(&scenario.id),

@@ -34,6 +34,8 @@ enum Line<'a> {
         verdict: Verdict,
         #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<&'a str>,
+        #[serde(skip_serializing_if = "<[_]>::is_empty")]
+        not_looked_at: &'a [String],
         #[serde(rename = "seconds", serialize_with = "seconds")]
         duration: &'a Duration,
         steps: &'a [StepResult],
@@ -72,6 +74,7 @@ impl<W: Write> JsonLines<W> {
             refs: &result.refs,
             verdict: result.verdict,
             reason: result.reason.as_deref(),
+            not_looked_at: &result.not_looked_at,
             duration: &result.duration,
             steps: &result.steps,
             failures: &result.failures,

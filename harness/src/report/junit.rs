@@ -33,6 +33,9 @@ pub fn render(runs: &[Named]) -> Result<String, quick_junit::SerializeError> {
             });
             suite.add_property(Property::new("seed", run.info.seed.to_string()));
             suite.add_property(Property::new("lpa", run.info.lpa.as_str()));
+            for (name, value) in [("modem", &run.info.place.modem), ("server", &run.info.place.server)] {
+                suite.add_properties(value.iter().map(|value| Property::new(name, printable(value))));
+            }
             let of_topic = run.scenarios.iter().filter(|scenario| topic(&scenario.id) == name);
             let cases: Vec<TestCase> = of_topic.map(case).collect();
             suite.set_time(cases.iter().filter_map(|case| case.time).sum());
@@ -96,6 +99,9 @@ fn case(scenario: &ScenarioResult) -> TestCase {
     let mut output = format!("{}\n", printable(&scenario.title));
     for reference in &scenario.refs {
         output.push_str(&format!("reference: {}\n", printable(reference)));
+    }
+    for what in &scenario.not_looked_at {
+        output.push_str(&format!("not looked at: {}\n", printable(what)));
     }
     if matches!(scenario.verdict, Verdict::Fail | Verdict::Error) && !scenario.timeline.is_empty() {
         let first = scenario.timeline.len().saturating_sub(TIMELINE_LINES);

@@ -77,7 +77,7 @@ pub enum MergeError {
 /// A report file that is to be joined with others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Input {
-    /// The name of the run; that of its LPA when not given.
+    /// The name of the run; its LPA, and what else was put to the test, when not given.
     pub name: Option<String>,
     /// The file's name, for messages.
     pub file: String,
@@ -127,6 +127,8 @@ enum Line {
         verdict: Verdict,
         #[serde(default)]
         reason: Option<String>,
+        #[serde(default)]
+        not_looked_at: Vec<String>,
         #[serde(rename = "seconds", deserialize_with = "from_seconds")]
         duration: Duration,
         #[serde(default)]
@@ -170,7 +172,20 @@ fn read(file: &str, text: &str) -> Result<Vec<(RunResult, bool)>, MergeError> {
             }
             (_, None) => return Err(no_report("it comes before the line of a run".to_owned())),
             (
-                Line::Scenario { id, path, title, refs, verdict, reason, duration, steps, failures, timeline, traffic },
+                Line::Scenario {
+                    id,
+                    path,
+                    title,
+                    refs,
+                    verdict,
+                    reason,
+                    not_looked_at,
+                    duration,
+                    steps,
+                    failures,
+                    timeline,
+                    traffic,
+                },
                 Some((run, _)),
             ) => run.scenarios.push(ScenarioResult {
                 id,
@@ -179,6 +194,7 @@ fn read(file: &str, text: &str) -> Result<Vec<(RunResult, bool)>, MergeError> {
                 refs,
                 verdict,
                 reason,
+                not_looked_at,
                 duration,
                 steps,
                 failures,
@@ -200,7 +216,7 @@ pub fn merge(inputs: &[Input]) -> Result<Merged, MergeError> {
     let mut shards: Vec<Vec<String>> = Vec::new();
     for input in inputs {
         for (run, ended) in read(&input.file, &input.text)? {
-            let name = input.name.clone().unwrap_or_else(|| run.info.lpa.clone());
+            let name = input.name.clone().unwrap_or_else(|| run.info.name());
             if !ended {
                 let (seen, all) = (run.scenarios.len(), run.info.scenarios);
                 merged.missing.push(format!("{}: the run was cut off, {seen} of {all} scenarios are told", input.file));

@@ -129,6 +129,18 @@ impl Reader {
                 let row = self.push(event, Shape::Fault, format!("{layer}: {}", printable(text)));
                 self.rows[row].detail = format!("a fault of the layer {layer} has fired: {}\n", printable(text));
             }
+            Kind::Lpa { step } if step.get("request").is_some() => {
+                // A request that the LPA tells of, where nobody sees it.
+                let text = |key: &str| step.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+                let came = match (step.get("http"), step.get("curl")) {
+                    (Some(status), _) => format!("{} -> {status}", text("request")),
+                    (_, Some(code)) => format!("{} -> curl {code}", text("request")),
+                    _ => text("request"),
+                };
+                let row = self.push(event, Shape::Exchange(Role::Assistant, Role::Server), printable(&came));
+                self.rows[row].bad = step.get("http").is_none_or(|status| *status != 200 && *status != 204);
+                self.rows[row].detail = serde_json::to_string_pretty(step).unwrap_or_default() + "\n";
+            }
             Kind::Lpa { step } => {
                 let label = ["step", "outcome"].iter().find_map(|key| Some((*key, step.get(*key)?.as_str()?)));
                 let label = match label {

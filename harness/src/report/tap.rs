@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::html::Named;
-use crate::runner::result::{ScenarioResult, Verdict};
+use crate::runner::result::{Place, ScenarioResult, Verdict};
 
 /// The report as text. With several runs the names of the tests begin with theirs.
 pub fn render(runs: &[Named]) -> String {
@@ -13,6 +13,9 @@ pub fn render(runs: &[Named]) -> String {
     for Named { name, run } in runs {
         let prefix = if runs.len() == 1 { String::new() } else { format!("{name}: ") };
         let _ = writeln!(text, "# {}seed {}", escaped(&prefix), run.info.seed);
+        if run.info.place != Place::default() {
+            let _ = writeln!(text, "# {}", escaped(&run.info.name()));
+        }
         for scenario in &run.scenarios {
             number += 1;
             line(&mut text, number, &prefix, scenario);
@@ -33,6 +36,9 @@ fn line(text: &mut String, number: usize, prefix: &str, scenario: &ScenarioResul
     };
     let name = format!("{prefix}{}: {}", scenario.id, scenario.title);
     let _ = writeln!(text, "{} {number} - {}{directive}", if ok { "ok" } else { "not ok" }, escaped(&name));
+    if !scenario.not_looked_at.is_empty() {
+        let _ = writeln!(text, "# not looked at: {}", escaped(&scenario.not_looked_at.join(", ")));
+    }
     if ok {
         return;
     }

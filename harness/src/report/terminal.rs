@@ -69,7 +69,7 @@ impl<W: Write> Terminal<W> {
             terminal.output,
             "{scenarios}, {} at a time, LPA {}, seed {}",
             info.jobs.min(info.scenarios.max(1)),
-            info.lpa,
+            info.name(),
             info.seed
         )?;
         terminal.output.flush()?;
@@ -92,6 +92,9 @@ impl<W: Write> Terminal<W> {
         write!(self.output, "{word} {seconds:>7} s  {:<width$}  {}", result.id, result.title, width = self.id_width)?;
         if let (Some(reason), false) = (&result.reason, result.verdict == Verdict::Error) {
             write!(self.output, " ({})", printable(reason))?;
+        }
+        if !result.not_looked_at.is_empty() {
+            write!(self.output, " (not looked at: {})", printable(&result.not_looked_at.join(", ")))?;
         }
         writeln!(self.output)?;
         self.show_running()
@@ -154,7 +157,7 @@ impl<W: Write> Terminal<W> {
                 writeln!(self.output, "  {line}")?;
             }
         }
-        writeln!(self.output, "  again: esimlab run {} --seed {}", scenario.path.display(), run.info.seed)
+        writeln!(self.output, "  again: {}", run.info.again(&scenario.path))
     }
 
     fn show_running(&mut self) -> io::Result<()> {

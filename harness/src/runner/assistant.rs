@@ -16,7 +16,7 @@ use tokio::time::timeout;
 
 use super::check::Reported;
 pub use crate::lpa::Call;
-use crate::lpa::{Answer, DEFAULT_ADDRESS, Description, Given, OperationName, Output};
+use crate::lpa::{Answer, DEFAULT_ADDRESS, Description, DescriptionError, Given, OperationName, Output};
 use crate::scenario::ast::{LpaSettings, Operation, Scenario, Step, StepAction};
 use crate::timeline::{Kind, Role, Timeline};
 
@@ -34,6 +34,8 @@ pub struct Assistant {
     pub program: PathBuf,
     /// Arguments that come before all others.
     pub first: Vec<OsString>,
+    /// Whether it has to ask the real name service, which may take its time.
+    pub asks_for_names: bool,
 }
 
 /// What an LPA is called for.
@@ -114,6 +116,9 @@ impl Assistant {
     /// or a program with the command line of `lpad`.
     pub fn chosen(text: &str) -> Result<Self, ChoiceError> {
         let place = |error| ChoiceError::Description { place: text.to_owned(), error };
+        if text.trim().is_empty() {
+            return Err(ChoiceError::Description { place: "--lpa".to_owned(), error: DescriptionError::Empty });
+        }
         if text == "lpad" {
             return Assistant::built_in().map_err(ChoiceError::Own);
         }
@@ -159,7 +164,7 @@ impl Assistant {
         let name = program.display().to_string();
         // In messages it goes by its own name.
         description.name.clone_from(&name);
-        Assistant { name, description: Arc::new(description), program, first: Vec::new() }
+        Assistant { name, description: Arc::new(description), program, first: Vec::new(), asks_for_names: false }
     }
 
     /// An LPA by its description; `program` in the place of the one that it names.
@@ -169,6 +174,7 @@ impl Assistant {
             program: program.unwrap_or_else(|| PathBuf::from(&description.program)),
             description: Arc::new(description),
             first: Vec::new(),
+            asks_for_names: false,
         }
     }
 
@@ -224,7 +230,7 @@ impl Assistant {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             // A name that does not resolve is told in a second, also where the name server does not answer.
-            .env("RES_OPTIONS", "timeout:1 attempts:1")
+            .envs((!self.asks_for_names).then_some(("RES_OPTIONS", "timeout:1 attempts:1")))
             .envs(environment.iter().map(|(name, value)| (name, value)))
             .envs(crate::tidy::marker())
             .kill_on_drop(true)
@@ -340,6 +346,7 @@ mod tests {
             isd_r: None,
             no_refresh: false,
             resolve: None,
+            requests: false,
         };
         On { tty: Path::new("/dev/null"), ci: Path::new("ci.pem"), profiles: &[], settings: SETTINGS }
     }

@@ -41,8 +41,7 @@ impl Target for Emulation {
             Some(eid) => eid,
             None => Eid::parse(DEFAULT_EID).map_err(failed)?,
         };
-        let mut builder = Lab::builder().seed(seed).model(model(loaded)?).eid(eid).curve(scenario.curve);
-        builder = builder.listen(address_of(seed));
+        let mut builder = lab_without_server(loaded, seed)?.eid(eid).listen(address_of(seed));
         if self.record_traffic {
             builder = builder.record_traffic();
         }
@@ -56,10 +55,6 @@ impl Target for Emulation {
                 start.saturating_add(i64::try_from(begun.elapsed().as_secs()).unwrap_or(i64::MAX))
             }));
         }
-        if let Some(network) = &scenario.network {
-            builder = builder.network(network.clone());
-        }
-        builder = card(builder, loaded)?;
         for wanted in &scenario.orders {
             builder = builder.order(order(wanted, loaded, eid, scenario.clock.unwrap_or_else(system_time))?);
         }
@@ -71,15 +66,11 @@ impl Target for Emulation {
                     builder.dead_address(Dead::Refusing)
                 }
                 Fault::Server(fault) => builder.fault(fault.clone()),
-                Fault::Line(fault, trigger) => builder.line_fault(fault.clone(), trigger.clone()),
-                Fault::Card(fault, trigger) => builder.card_fault(*fault, trigger.clone()),
+                Fault::Line(..) | Fault::Card(..) => builder,
             };
         }
         if let Some(name) = &scenario.smdp_name {
             builder = builder.server_name(name.clone());
-        }
-        if scenario.steps.iter().any(cuts_power) {
-            builder = builder.terminals_come_and_go();
         }
         let lab = builder.start().map_err(failed)?;
         // Nothing in the lab can see a name being looked up, or a connection that is not made: it is told beforehand.
@@ -101,6 +92,26 @@ impl Target for Emulation {
         }
         Ok(lab)
     }
+}
+
+/// Modem, card and network as a scenario has them at the start, and what goes wrong with them.
+pub(crate) fn lab_without_server(loaded: &LoadedScenario, seed: u64) -> Result<LabBuilder, SetUpError> {
+    let scenario = &loaded.scenario;
+    let mut builder = card(Lab::builder().seed(seed).model(model(loaded)?).curve(scenario.curve), loaded)?;
+    if let Some(network) = &scenario.network {
+        builder = builder.network(network.clone());
+    }
+    for fault in &scenario.faults {
+        builder = match fault {
+            Fault::Line(fault, trigger) => builder.line_fault(fault.clone(), trigger.clone()),
+            Fault::Card(fault, trigger) => builder.card_fault(*fault, trigger.clone()),
+            Fault::Unresolvable | Fault::Address(_) | Fault::Server(_) => builder,
+        };
+    }
+    if scenario.steps.iter().any(cuts_power) {
+        builder = builder.terminals_come_and_go();
+    }
+    Ok(builder)
 }
 
 fn cuts_power(step: &Step) -> bool {
@@ -235,7 +246,7 @@ fn order(order: &Order, loaded: &LoadedScenario, eid: Eid, now: i64) -> Result<O
 fn fill_eid(template: &Template, eid: Eid) -> String {
     template.fill(|variable| match variable {
         Variable::Eid => eid.to_string(),
-        Variable::Smdp | Variable::Iccid(_) | Variable::Captured(_) => String::new(),
+        _ => String::new(),
     })
 }
 

@@ -22,13 +22,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rsp::ids::{Eid, Iccid};
+use smdp::profile::built_in_named;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use self::assistant::{Assistant, Call, CallError, On};
 use self::at::AtPort;
 use self::check::{Observed, Wire, check, check_operation};
-use self::result::{Failure, RunInfo, RunResult, ScenarioResult, StepResult, Verdict};
+use self::result::{Failure, Place, RunInfo, RunResult, ScenarioResult, StepResult, Verdict};
 use crate::scenario::ast::*;
 use crate::scenario::explain::{describe, time};
 use crate::scenario::load::LoadedScenario;
@@ -60,9 +61,26 @@ pub enum SetUpError {
     /// The target cannot do what the scenario asks for: the scenario is skipped.
     #[error("{0}")]
     Cannot(String),
+    /// What is real and under test refused what it has to do: the scenario fails.
+    #[error("{0}")]
+    Refused(String),
     /// Something went wrong that has nothing to do with the scenario.
     #[error("{0}")]
     Failed(String),
+}
+
+/// What the metadata of a profile calls it (SGP.22 §2.4.5.3).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ProfileNames {
+    /// The name of the profile.
+    pub name: String,
+    /// The name of the service provider.
+    pub provider: String,
+}
+
+/// What a built-in profile is called.
+pub fn built_in_names(profile: &str) -> Option<ProfileNames> {
+    built_in_named(profile).map(|spec| ProfileNames { name: spec.name, provider: spec.provider })
 }
 
 /// What is set up for one scenario. Dropping it takes it down.
@@ -85,6 +103,26 @@ pub trait Stage: Send + Sync {
     /// The bytes of the connections to the server, as far as they are recorded.
     fn traffic(&self) -> Option<Recording> {
         None
+    }
+
+    /// What the metadata of a built-in profile calls it.
+    fn names_of(&self, profile: &str) -> Option<ProfileNames> {
+        built_in_names(profile)
+    }
+
+    /// The text of an AT line, an activation code or a confirmation code as it has to be here.
+    fn adapted(&self, text: String) -> String {
+        text
+    }
+
+    /// Whether the requests that reach the server are seen: where not, the LPA's word is all there is.
+    fn sees_requests(&self) -> bool {
+        true
+    }
+
+    /// Takes out of what is expected afterwards what cannot be seen here, and tells what that was.
+    fn unseen(&self, _expect: &mut Expect) -> Vec<String> {
+        Vec::new()
     }
 
     /// What the host of the LPA has to be told of the server's name, `HOST:PORT:ADDRESS`, when it goes by one.
@@ -148,6 +186,22 @@ pub struct Options {
     pub assistant: Assistant,
     /// Which part of all scenarios this is, for the report.
     pub shard: Option<String>,
+    /// What is real, for the report.
+    pub place: Place,
+}
+
+impl Options {
+    /// What a run of so many scenarios is about to do.
+    pub fn info(&self, scenarios: usize) -> RunInfo {
+        RunInfo {
+            seed: self.seed,
+            scenarios,
+            jobs: self.jobs,
+            lpa: self.assistant.name.clone(),
+            shard: self.shard.clone(),
+            place: self.place.clone(),
+        }
+    }
 }
 
 /// What is told while a run goes on.
@@ -164,16 +218,23 @@ pub async fn run<T: Target>(
     target: Arc<T>,
     scenarios: Vec<LoadedScenario>,
     options: &Options,
-    mut progress: impl FnMut(Progress<'_>),
+    progress: impl FnMut(Progress<'_>),
 ) -> RunResult {
+    run_until(target, scenarios, options, progress, std::future::pending::<()>()).await.0
+}
+
+/// The same, until something happens: what was running is given up then, and what has ended is the result.
+pub async fn run_until<T: Target, S>(
+    target: Arc<T>,
+    scenarios: Vec<LoadedScenario>,
+    options: &Options,
+    mut progress: impl FnMut(Progress<'_>),
+    stop: impl Future<Output = S>,
+) -> (RunResult, Option<S>) {
+    let mut stop = std::pin::pin!(stop);
+    let mut stopped = None;
     let start = Instant::now();
-    let info = RunInfo {
-        seed: options.seed,
-        scenarios: scenarios.len(),
-        jobs: options.jobs,
-        lpa: options.assistant.name.clone(),
-        shard: options.shard.clone(),
-    };
+    let info = options.info(scenarios.len());
     let mut waiting = scenarios.into_iter();
     let mut running = JoinSet::new();
     // What a task that panicked was about.
@@ -189,7 +250,16 @@ pub async fn run<T: Target>(
             let handle = running.spawn(async move { run_one(&*target, &task, seed, &assistant).await });
             begun.insert(handle.id(), scenario);
         }
-        let result = match running.join_next_with_id().await {
+        let ended = tokio::select! {
+            ended = running.join_next_with_id() => ended,
+            why = &mut stop => {
+                stopped = Some(why);
+                // Each stage is gone when this is done, with the processes on it.
+                running.shutdown().await;
+                break;
+            }
+        };
+        let result = match ended {
             None => break,
             Some(Ok((id, result))) => {
                 begun.remove(&id);
@@ -207,7 +277,7 @@ pub async fn run<T: Target>(
         results.push(result);
     }
     results.sort_by(|a, b| a.id.cmp(&b.id));
-    RunResult { info, scenarios: results, duration: start.elapsed() }
+    (RunResult { info, scenarios: results, duration: start.elapsed() }, stopped)
 }
 
 /// The seed of one scenario: it depends on the seed of the run and the id, so that a scenario alone, in another
@@ -229,6 +299,7 @@ fn blank(loaded: &LoadedScenario) -> ScenarioResult {
         refs: loaded.scenario.refs.clone(),
         verdict: Verdict::Pass,
         reason: None,
+        not_looked_at: Vec::new(),
         duration: Duration::ZERO,
         steps: Vec::new(),
         failures: Vec::new(),
@@ -264,6 +335,7 @@ async fn run_one<T: Target>(target: &T, loaded: &LoadedScenario, seed: u64, assi
             let judged = ended.unwrap_or_else(|_| Ok(vec![play.too_late()]));
             result.steps = play.steps;
             passed_over = play.passed_over.into_inner().unwrap_or_else(PoisonError::into_inner);
+            result.not_looked_at = play.not_looked_at;
             let finished = timeout(FINISH, stage.finish()).await;
             result.timeline = stage.timeline().snapshot();
             result.traffic = stage.traffic().map(Box::new);
@@ -278,6 +350,15 @@ async fn run_one<T: Target>(target: &T, loaded: &LoadedScenario, seed: u64, assi
         (Err(SetUpError::Cannot(reason)), _) => {
             result.verdict = Verdict::Skipped;
             result.reason = Some(reason);
+        }
+        (Err(SetUpError::Refused(reason)), _) => {
+            result.verdict = Verdict::Fail;
+            result.failures = vec![Failure {
+                line: 1,
+                what: "what is there at the start".to_owned(),
+                expected: vec!["the server takes the orders".to_owned()],
+                seen: vec![reason],
+            }];
         }
         (Err(SetUpError::Failed(reason)), _) => {
             result.verdict = Verdict::Error;
@@ -314,6 +395,8 @@ struct Play<'a, S> {
     steps: Vec<StepResult>,
     /// What could not be compared, because the LPA does not tell it.
     passed_over: Mutex<Vec<String>>,
+    /// What could not be looked at, because nobody sees it here.
+    not_looked_at: Vec<String>,
     /// The step that is being done, from 0.
     current: Option<usize>,
     /// What has been captured.
@@ -331,6 +414,7 @@ impl<'a, S: Stage> Play<'a, S> {
             steps: Vec::new(),
             current: None,
             passed_over: Mutex::default(),
+            not_looked_at: Vec::new(),
             captured: Mutex::default(),
             urcs: Mutex::default(),
         }
@@ -356,7 +440,15 @@ impl<'a, S: Stage> Play<'a, S> {
         let taken = self.steps.iter().map(|step| step.duration).sum();
         let mut observed = self.stage.observe();
         observed.taken = taken;
-        let expect = self.filled(&self.scenario.expect);
+        let mut expect = self.filled(&self.scenario.expect);
+        self.not_looked_at = self.stage.unseen(&mut expect);
+        if !self.stage.sees_requests() && expect.es9plus.is_some() {
+            observed.requests = self.requests_told();
+            if observed.requests.is_none() {
+                expect.es9plus = None;
+                self.not_looked_at.push("the calls of ES9+, of which nobody tells".to_owned());
+            }
+        }
         Ok(check(&expect, &observed, &self.stage.timeline().snapshot(), &iccid_of))
     }
 
@@ -367,6 +459,18 @@ impl<'a, S: Stage> Play<'a, S> {
             address.value = Template::plain(&self.fill(&address.value));
         }
         expect
+    }
+
+    /// The requests of which the LPA tells, where it does; those of a module's own LPA nobody tells.
+    fn requests_told(&self) -> Option<Vec<String>> {
+        let by_module = |step: &Step| {
+            matches!(&step.action, StepAction::At { command, .. }
+                if command.variables().any(|variable| *variable == Variable::Smdp))
+        };
+        if self.scenario.steps.iter().any(by_module) {
+            return None;
+        }
+        self.assistant.description.requests(&self.stage.timeline().snapshot())
     }
 
     fn name_of(&self, index: usize) -> String {
@@ -397,7 +501,8 @@ impl<'a, S: Stage> Play<'a, S> {
         expect: &LpaExpect,
     ) -> Result<Vec<(Vec<String>, Vec<String>)>, SetUpError> {
         let call = self.call(operation)?;
-        let settings = LpaSettings { resolve: self.stage.resolve(), ..settings.clone() };
+        let requests = !self.stage.sees_requests();
+        let settings = LpaSettings { resolve: self.stage.resolve(), requests, ..settings.clone() };
         let before = self.stage.timeline().len();
         let profiles: Vec<String> =
             self.stage.observe().profiles.iter().map(|profile| profile.iccid.to_string()).collect();
@@ -412,7 +517,8 @@ impl<'a, S: Stage> Play<'a, S> {
         let mut passed_over = self.passed_over.lock().unwrap_or_else(PoisonError::into_inner);
         passed_over.extend(untold.into_iter().map(|why| format!("step {number}: {why}")));
         drop(passed_over);
-        let wire = Wire::of(&self.stage.timeline().since(before));
+        let mut wire = Wire::of(&self.stage.timeline().since(before));
+        wire.is_blind = requests;
         let differences = check_operation(&expect, &reported, &wire);
         let mut differences: Vec<_> =
             differences.into_iter().map(|(expected, seen)| (vec![expected], vec![seen])).collect();
@@ -442,15 +548,18 @@ impl<'a, S: Stage> Play<'a, S> {
     }
 
     fn fill(&self, template: &Template) -> String {
-        template.fill(|variable| match variable {
+        let text = template.fill(|variable| match variable {
             Variable::Smdp => self.stage.smdp_address(),
             Variable::Eid => self.stage.eid().to_string(),
             // The parser has let only known profiles and captures through.
             Variable::Iccid(profile) => self.stage.iccid_of(profile).map(|iccid| iccid.padded()).unwrap_or_default(),
+            Variable::Name(profile) => self.stage.names_of(profile).unwrap_or_default().name,
+            Variable::Provider(profile) => self.stage.names_of(profile).unwrap_or_default().provider,
             Variable::Captured(name) => {
                 self.captured.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned().unwrap_or_default()
             }
-        })
+        });
+        self.stage.adapted(text)
     }
 
     fn call(&self, operation: &Operation) -> Result<Call, SetUpError> {

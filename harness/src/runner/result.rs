@@ -109,6 +109,8 @@ pub struct ScenarioResult {
     pub verdict: Verdict,
     /// Why it was skipped, is known to fail, or could not be judged.
     pub reason: Option<String>,
+    /// What it expects and could not be looked at here: whatever the verdict says, it says nothing of this.
+    pub not_looked_at: Vec<String>,
     /// How long it took.
     pub duration: Duration,
     /// Its steps, as far as it came.
@@ -135,6 +137,40 @@ pub struct RunInfo {
     /// Which part of all scenarios this is, `2/4`, for a run that is split over several machines.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shard: Option<String>,
+    /// What is real.
+    #[serde(flatten)]
+    pub place: Place,
+}
+
+/// What stands in the place of the emulation.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// The real modem, with its terminals.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub modem: Option<String>,
+    /// The real server, `https://smdp.example.com`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
+    /// The options of the command line that make a run like this one, beside its scenarios and its seed.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub options: String,
+}
+
+impl RunInfo {
+    /// What was put to the test, in a line: the name of a run among others.
+    pub fn name(&self) -> String {
+        let modem = self.place.modem.iter().map(|modem| format!("modem {modem}"));
+        let server = self.place.server.iter().map(|server| format!("server {server}"));
+        std::iter::once(self.lpa.clone()).chain(modem).chain(server).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The command that runs a scenario again, under the same conditions.
+    pub fn again(&self, path: &std::path::Path) -> String {
+        let path = path.display().to_string();
+        let path = shlex::try_quote(&path).map_or_else(|_| path.clone(), std::borrow::Cow::into_owned);
+        let options = if self.place.options.is_empty() { String::new() } else { format!(" {}", self.place.options) };
+        format!("esimlab run {path}{options} --seed {}", self.seed)
+    }
 }
 
 /// What came of a run.
@@ -207,6 +243,7 @@ pub(crate) mod tests {
             refs: vec!["SGP.22 v2.5 §5.6.3".to_owned()],
             verdict,
             reason: reason.map(str::to_owned),
+            not_looked_at: vec![],
             duration: Duration::from_millis(123),
             steps: vec![StepResult {
                 line: 14,
@@ -247,7 +284,14 @@ pub(crate) mod tests {
             ),
         ];
         RunResult {
-            info: RunInfo { seed: 42, scenarios: 6, jobs: 2, lpa: "lpad".to_owned(), shard: None },
+            info: RunInfo {
+                seed: 42,
+                scenarios: 6,
+                jobs: 2,
+                lpa: "lpad".to_owned(),
+                shard: None,
+                place: Place::default(),
+            },
             scenarios: vec![
                 scenario("download/plain", Verdict::Pass, None),
                 scenario("errors/lab", Verdict::Error, Some("no pseudo-terminal could be opened")),

@@ -99,7 +99,12 @@ impl<S: Stage> Play<'_, S> {
     }
 
     async fn act(&self, act: Act) -> Result<Differences, SetUpError> {
-        self.stage.act(act).await.map(|()| Vec::new())
+        let what = act.to_string();
+        match self.stage.act(act).await {
+            Ok(()) => Ok(Vec::new()),
+            Err(SetUpError::Refused(reason)) => Ok(vec![(vec![format!("{what} is done")], vec![reason])]),
+            Err(error) => Err(error),
+        }
     }
 
     /// Does steps together. What differs is told for each.

@@ -105,12 +105,17 @@ async fn run_all(scenarios: Vec<LoadedScenario>, script: &str, jobs: usize) -> (
         ..Assistant::program("/bin/sh".into())
     };
     let mut told = Vec::new();
-    let result = run(Arc::new(Scripts), scenarios, &Options { jobs, seed: 1, assistant, shard: None }, |progress| {
-        told.push(match progress {
-            Progress::Started(id) => format!("{id} started"),
-            Progress::Finished(result) => format!("{} finished", result.id),
-        });
-    })
+    let result = run(
+        Arc::new(Scripts),
+        scenarios,
+        &Options { jobs, seed: 1, assistant, shard: None, place: Place::default() },
+        |progress| {
+            told.push(match progress {
+                Progress::Started(id) => format!("{id} started"),
+                Progress::Finished(result) => format!("{} finished", result.id),
+            });
+        },
+    )
     .await;
     (result, told)
 }
@@ -214,7 +219,13 @@ async fn verdicts_of_what_is_not_run_or_known_to_fail() {
 
 #[tokio::test]
 async fn an_lpa_that_cannot_be_started_is_the_labs_failure() {
-    let options = Options { jobs: 1, seed: 1, assistant: Assistant::program("/nowhere/lpa".into()), shard: None };
+    let options = Options {
+        jobs: 1,
+        seed: 1,
+        assistant: Assistant::program("/nowhere/lpa".into()),
+        shard: None,
+        place: Place::default(),
+    };
     let scenario = load("case", "[[step]]\nlpa = { list = true }\noutcome = \"success\"\n");
     let result = run(Arc::new(Scripts), vec![scenario], &options, |_| {}).await;
     assert_eq!(result.count(Verdict::Error), 1);
@@ -227,7 +238,7 @@ async fn what_an_lpa_cannot_do_or_tell_is_skipped_and_what_is_known_fails_as_exp
                 [cannot]\nenable = 'it has no such command'\nhttp = 'it says nothing'\n\
                 [[known]]\nscenarios = ['known']\nwhy = 'it does what it wants'\nreport = 'report 7'\n";
     let assistant = Assistant::described(crate::lpa::Description::from_toml(text).unwrap(), None);
-    let options = Options { jobs: 1, seed: 1, assistant, shard: None };
+    let options = Options { jobs: 1, seed: 1, assistant, shard: None, place: Place::default() };
     let list = |expected: &str| format!("[[step]]\nlpa = {{ list = true }}\noutcome = \"failure\"\n{expected}");
     let scenarios = vec![
         load("enable", &format!("{AT}[[step]]\nlpa = {{ enable = 1 }}\noutcome = \"success\"\n")),
@@ -255,7 +266,7 @@ async fn what_an_lpa_cannot_do_or_tell_is_skipped_and_what_is_known_fails_as_exp
         ]
     );
     let untold = Assistant::described(crate::lpa::Description::from_toml(text).unwrap(), None);
-    let options = Options { jobs: 1, seed: 1, assistant: untold, shard: None };
+    let options = Options { jobs: 1, seed: 1, assistant: untold, shard: None, place: Place::default() };
     let result = run(Arc::new(Scripts), vec![load("curl", &list("curl = 6\n"))], &options, |_| {}).await;
     assert_eq!(result.scenarios[0].verdict, Verdict::Skipped);
     let reason = result.scenarios[0].reason.clone().unwrap();

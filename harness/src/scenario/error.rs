@@ -124,15 +124,20 @@ pub(crate) fn listed<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
     words.into_iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
 }
 
+/// From this many letters on the beginning of a word stands for it.
+const LONG_ENOUGH: usize = 3;
+
 /// The known word that is nearest to the one given, if one is near enough to have been meant.
 pub(crate) fn nearest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let given = given.to_lowercase();
-    known
-        .into_iter()
-        .map(|word| (edits(&given, &word.to_lowercase()), word))
-        .filter(|(edits, word)| *edits <= word.chars().count().max(3) / 3)
-        .min_by_key(|(edits, _)| *edits)
-        .map(|(_, word)| word)
+    let candidate = |word: &'a str| {
+        let lower = word.to_lowercase();
+        let edits = edits(&given, &lower);
+        // The beginning of a longer word is meant to be that word, however much is missing: RM500 is RM500Q-GL.
+        let begins = given.chars().count() >= LONG_ENOUGH && lower.starts_with(&given);
+        (begins || edits <= word.chars().count().max(3) / 3).then_some((!begins, edits, word))
+    };
+    known.into_iter().filter_map(candidate).min_by_key(|(other, edits, _)| (*other, *edits)).map(|(_, _, word)| word)
 }
 
 /// How many letters have to be put in, taken out, replaced or swapped with their neighbour (the restricted
@@ -175,6 +180,9 @@ mod tests {
         assert_eq!(nearest("matchingid", known), Some("matching_id"));
         assert_eq!(nearest("Profil", known), Some("profile"));
         assert_eq!(nearest("colour", known), None);
+        assert_eq!(nearest("match", known), Some("matching_id"));
+        assert_eq!(nearest("RM500", ["RG500Q", "RM500Q-GL", "RM502Q-AE"]), Some("RM500Q-GL"));
+        assert_eq!(nearest("RM", ["RG500Q", "RM500Q-GL"]), None);
         assert_eq!(nearest("", known), None);
     }
 }

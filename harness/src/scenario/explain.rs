@@ -151,7 +151,7 @@ fn or_nothing(list: Vec<String>) -> String {
 
 /// The settings of the LPA for an operation, in words.
 fn settings(settings: &LpaSettings) -> Vec<String> {
-    let LpaSettings { timeout, segment, csim, accept_rules, isd_r, no_refresh, resolve: _ } = settings;
+    let LpaSettings { timeout, segment, csim, accept_rules, isd_r, no_refresh, resolve: _, requests: _ } = settings;
     let words = [
         timeout.map(|timeout| format!("it waits {} at most for an answer", time(timeout))),
         segment.map(|segment| format!("{segment} bytes go into one STORE DATA")),

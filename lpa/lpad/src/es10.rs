@@ -107,6 +107,7 @@ impl CardError {
                 LinkError::Gone
                     | LinkError::Silent
                     | LinkError::Timeout { .. }
+                    | LinkError::Restarted { .. }
                     | LinkError::Io(_)
                     | LinkError::Open { .. }
             )

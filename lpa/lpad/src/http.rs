@@ -100,11 +100,22 @@ fn to_pem(bytes: &[u8]) -> Option<Vec<u8>> {
     certificates.iter().map(|certificate| certificate.to_pem().ok()).collect::<Option<Vec<_>>>().map(|all| all.concat())
 }
 
+/// A certificate of this side, and its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// The file of the certificate in PEM form, those of its issuers after it where the other side needs them.
+    pub certificate: PathBuf,
+    /// The file of the private key in PEM form.
+    pub key: PathBuf,
+}
+
 /// How requests are made.
 #[derive(Debug, Clone)]
 pub struct HttpOptions {
     /// Whose certificates are trusted.
     pub trust: Trust,
+    /// What this side proves itself with, where the other one asks for a certificate.
+    pub client: Option<ClientCertificate>,
     /// Fixed addresses of names, `host:port:address`, as curl's option of that name takes them.
     pub resolve: Vec<String>,
     /// The longest wait for a connection, TLS included.
@@ -117,6 +128,7 @@ impl Default for HttpOptions {
     fn default() -> Self {
         HttpOptions {
             trust: Trust::System,
+            client: None,
             resolve: Vec::new(),
             connect_timeout: Duration::from_secs(15),
             timeout: Duration::from_secs(60),
@@ -173,6 +185,10 @@ impl CurlHttp {
             // The system's folder of certificates would be trusted besides; under this path there can be none.
             easy.capath("/dev/null")?;
         }
+        if let Some(client) = &options.client {
+            easy.ssl_cert(&client.certificate)?;
+            easy.ssl_key(&client.key)?;
+        }
         let mut direct = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
         if !options.resolve.is_empty() {
             let mut list = List::new();
@@ -189,6 +205,17 @@ impl CurlHttp {
         easy.noproxy(&direct.join(","))?;
         offer_curves(&easy)?;
         Ok(easy)
+    }
+
+    /// Connects to the server of a URL, TLS included, asks for nothing, and closes the connection.
+    pub fn try_connection(&self, url: &str) -> Result<(), HttpError> {
+        let connect = || {
+            let mut easy = Self::start(&self.options)?;
+            easy.url(url)?;
+            easy.connect_only(true)?;
+            easy.perform()
+        };
+        connect().map_err(|error| describe(error.code(), error.description(), error.extra_description(), url))
     }
 
     fn request(&mut self, url: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<HttpReply, curl::Error> {

@@ -159,6 +159,8 @@ pub struct LpaSettings {
     pub no_refresh: bool,
     /// Where the server is that goes by a name, `HOST:PORT:ADDRESS`; the runner knows it.
     pub resolve: Option<String>,
+    /// Whether it has to tell of its requests to the server; the runner knows it.
+    pub requests: bool,
 }
 
 /// An operation of the LPA.

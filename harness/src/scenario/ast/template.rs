@@ -25,24 +25,39 @@ pub enum Variable {
     Eid,
     /// `${iccid.NAME}`: the ICCID of the built-in profile, padded with F as EF_ICCID has it.
     Iccid(String),
+    /// `${name.NAME}`: the name of the built-in profile, as its metadata tells it.
+    Name(String),
+    /// `${provider.NAME}`: the name of its service provider.
+    Provider(String),
     /// `${NAME}`: what an earlier step has captured.
     Captured(String),
 }
 
 impl Variable {
     /// How the variables are written, for messages.
-    pub const FORMS: [&'static str; 3] = ["${smdp}", "${eid}", "${iccid.PROFILE}"];
+    pub const FORMS: [&'static str; 5] =
+        ["${smdp}", "${eid}", "${iccid.PROFILE}", "${name.PROFILE}", "${provider.PROFILE}"];
 
     /// Names that a capture cannot have: they mean something already.
     pub const RESERVED: [&'static str; 3] = ["smdp", "eid", "iccid"];
+
+    /// The built-in profile that it is about, if it is about one.
+    pub fn profile(&self) -> Option<&str> {
+        match self {
+            Variable::Iccid(profile) | Variable::Name(profile) | Variable::Provider(profile) => Some(profile),
+            Variable::Smdp | Variable::Eid | Variable::Captured(_) => None,
+        }
+    }
 
     fn parse(name: &str) -> Option<Self> {
         match name {
             "smdp" => Some(Variable::Smdp),
             "eid" => Some(Variable::Eid),
-            _ => match name.strip_prefix("iccid.") {
-                Some(profile) => Some(Variable::Iccid(profile.to_owned())),
-                None => is_name(name).then(|| Variable::Captured(name.to_owned())),
+            _ => match name.split_once('.') {
+                Some(("iccid", profile)) => Some(Variable::Iccid(profile.to_owned())),
+                Some(("name", profile)) => Some(Variable::Name(profile.to_owned())),
+                Some(("provider", profile)) => Some(Variable::Provider(profile.to_owned())),
+                _ => is_name(name).then(|| Variable::Captured(name.to_owned())),
             },
         }
     }
@@ -110,6 +125,8 @@ impl fmt::Display for Template {
             Part::Variable(Variable::Smdp) => f.write_str("${smdp}"),
             Part::Variable(Variable::Eid) => f.write_str("${eid}"),
             Part::Variable(Variable::Iccid(profile)) => write!(f, "${{iccid.{profile}}}"),
+            Part::Variable(Variable::Name(profile)) => write!(f, "${{name.{profile}}}"),
+            Part::Variable(Variable::Provider(profile)) => write!(f, "${{provider.{profile}}}"),
             Part::Variable(Variable::Captured(name)) => write!(f, "${{{name}}}"),
         })
     }

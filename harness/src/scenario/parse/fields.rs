@@ -90,7 +90,10 @@ impl Reader<'_> {
     }
 
     pub(super) fn exactly_one(&mut self, fields: &Fields<'_, '_>, keys: &[&'static str]) {
-        match fields.present(keys)[..] {
+        let mut present = fields.present(keys);
+        // In the order of the file: it is the second one that is too much.
+        present.sort_by_key(|key| fields.key_span(key).start);
+        match present[..] {
             [_] => {}
             [] => {
                 let unknown: Vec<&str> = fields.table.keys().map(|key| key.get_ref().as_ref()).collect();
@@ -145,7 +148,11 @@ impl Reader<'_> {
 }
 
 pub(super) fn suggestion(given: &str, known: &[&str], introduction: &str) -> String {
-    let list = listed(known.iter().copied());
+    let mut once: Vec<&str> = Vec::new();
+    once.extend(known.iter().copied().filter(|word| !word.is_empty()));
+    let mut seen = std::collections::BTreeSet::new();
+    once.retain(|word| seen.insert(*word));
+    let list = listed(once);
     match nearest(given, known.iter().copied()) {
         Some(near) => format!("did you mean `{near}`? {}: {list}", capitalised(introduction)),
         None if known.is_empty() => "there is none".to_owned(),

@@ -299,10 +299,11 @@ impl Reader<'_> {
                         Variable::Captured(name) if !self.captured.contains(name) => {
                             Some(format!("there is no variable `${{{name}}}`"))
                         }
-                        Variable::Iccid(name) if !self.vocabulary.profiles.contains(name) => {
-                            Some(format!("there is no profile {name:?}"))
+                        other => {
+                            let profile = other.profile().map(str::to_owned)?;
+                            let known = self.vocabulary.profiles.contains(&profile);
+                            (!known).then(|| format!("there is no profile {profile:?}"))
                         }
-                        _ => None,
                     }),
                     Err(_) => Some("a variable cannot be read".to_owned()),
                 },
@@ -524,6 +525,7 @@ impl Reader<'_> {
             no_refresh: refresh == Some(false),
             isd_r,
             resolve: None,
+            requests: false,
         };
         (self.mistakes.len() == before).then_some(settings)
     }
@@ -533,7 +535,7 @@ impl Reader<'_> {
         // Scenarios may hand out a wrong code on purpose: these are warnings.
         let filled = template.fill(|variable| match variable {
             Variable::Smdp => "smdp.example.com:443".to_owned(),
-            Variable::Eid | Variable::Iccid(_) | Variable::Captured(_) => "0".to_owned(),
+            _ => "0".to_owned(),
         });
         if filled == "UseSMDP" {
             return Some(template);

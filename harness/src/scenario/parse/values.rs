@@ -178,13 +178,7 @@ impl Reader<'_> {
                 return None;
             }
         };
-        let profiles: Vec<String> = template
-            .variables()
-            .filter_map(|variable| match variable {
-                Variable::Iccid(profile) => Some(profile.clone()),
-                Variable::Smdp | Variable::Eid | Variable::Captured(_) => None,
-            })
-            .collect();
+        let profiles: Vec<String> = template.variables().filter_map(Variable::profile).map(str::to_owned).collect();
         let unknown = template.variables().find_map(|variable| match variable {
             Variable::Captured(name) if !self.captured.contains(name) => Some(name.clone()),
             _ => None,

@@ -13,6 +13,9 @@
 //! - `euicc`: what the card said: `function`, `command` (`BppCommandId`) and `reason` as numbers, `status_word` as
 //!   four hexadecimal digits;
 //! - `hint`: what to try.
+//!
+//! With `--requests` there is an object for each request to a server besides, when its answer has come or it has
+//! failed: `{"request":FUNCTION,"server":ADDRESS,"http":STATUS}`, or `"curl":CODE` in the place of `http`.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -37,8 +40,10 @@ use crate::profiles::ProfileRef;
 use crate::report::Details;
 
 mod output;
+mod requests;
 
 use output::{Output, Success};
+use requests::Told;
 
 /// The word in place of an activation code that means the default SM-DP+ (eSIM LPA AN 1.1 §3.6.2).
 const USE_SMDP: &str = "UseSMDP";
@@ -132,6 +137,10 @@ pub struct Args {
     /// Print a JSON object per step, and one for the result
     #[arg(long)]
     pub json: bool,
+
+    /// With --json, print an object for each request to a server as well
+    #[arg(long, requires = "json")]
+    pub requests: bool,
 
     /// Bytes per STORE DATA command
     #[arg(long, value_name = "N", default_value_t = 120, value_parser = RangedU64ValueParser::<u8>::new().range(1..=255))]
@@ -239,7 +248,7 @@ fn operate(args: &Args, output: &mut Output) -> Outcome<Success> {
     }
     let list = args.load_crl.as_deref().map(revocation_list).transpose()?;
     let log = if args.verbose { Log::to_stderr() } else { Log::default() };
-    let http = CurlHttp::new(http_options(args)?, log.clone());
+    let http = Told::new(CurlHttp::new(http_options(args)?, log.clone()), args.requests);
     let link = open_link(args, log).map_err(|error| Failure::of_link(Step::OpenCard, &error))?;
     output.step_done(Step::OpenCard, Details::new().with("device", args.device.display().to_string()));
     let mut lpa = Lpa::new(Card::new(link, args.segment), http, output);
@@ -253,7 +262,7 @@ fn operate(args: &Args, output: &mut Output) -> Outcome<Success> {
 fn perform(
     args: &Args,
     download: Option<DownloadRequest>,
-    lpa: &mut Lpa<'_, Box<dyn ApduLink>, CurlHttp>,
+    lpa: &mut Lpa<'_, Box<dyn ApduLink>, Told<CurlHttp>>,
 ) -> Outcome<Success> {
     let refresh = !args.no_refresh;
     if let Some(request) = download {

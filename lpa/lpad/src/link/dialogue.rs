@@ -95,6 +95,13 @@ impl LineReader {
 /// How long an answer may be under way that belongs to an earlier command.
 const STRAY_ANSWER: Duration = Duration::from_millis(100);
 
+/// What modules say when they have started.
+const STARTED: &str = "RDY";
+
+/// How long an answer may still come when the modem says that it has started: one that was asked while it did may be
+/// early.
+const AFTER_START: Duration = Duration::from_secs(1);
+
 /// A modem on a port.
 #[derive(Debug)]
 pub struct Dialogue<P> {
@@ -158,16 +165,26 @@ impl<P: Port> Dialogue<P> {
 
     /// Sends a command line and returns the lines before `OK`, without the echo.
     pub fn command(&mut self, command: &str, timeout: Duration) -> Result<Vec<String>, LinkError> {
-        let deadline = Instant::now() + timeout;
+        let mut deadline = Instant::now() + timeout;
         self.lines.clear();
         self.send(command, deadline)?;
         let mut texts = Vec::new();
+        let mut restarted = false;
         loop {
-            match self.next_line(command, deadline, timeout)? {
-                Line::Ok => return Ok(texts),
-                Line::Failed(answer) => return Err(LinkError::Refused { command: shorten(command), answer }),
-                Line::Text(text) if text == command => {}
-                Line::Text(text) => texts.push(text),
+            match self.next_line(command, deadline, timeout) {
+                Ok(Line::Ok) => return Ok(texts),
+                Ok(Line::Failed(answer)) => return Err(LinkError::Refused { command: shorten(command), answer }),
+                Ok(Line::Text(text)) if text == command => {}
+                Ok(Line::Text(text)) => {
+                    // It has forgotten the command, most likely: the whole time need not be waited for its answer.
+                    if text == STARTED {
+                        restarted = true;
+                        deadline = deadline.min(Instant::now() + AFTER_START);
+                    }
+                    texts.push(text);
+                }
+                Err(LinkError::Timeout { command, .. }) if restarted => return Err(LinkError::Restarted { command }),
+                Err(error) => return Err(error),
             }
         }
     }
@@ -346,6 +363,21 @@ pub(crate) mod tests {
         ]);
         let mut dialogue = Dialogue::begin(script, SECOND, Log::default()).unwrap();
         assert_eq!(dialogue.command("AT+CGMM", SECOND).unwrap(), ["+QIND: SMS DONE", "RM500Q-GL"]);
+    }
+
+    #[test]
+    fn a_modem_that_restarts_is_not_waited_for() {
+        let script = Script::new(&[
+            ("ATE0Q0V1", "\r\nOK\r\n"),
+            ("AT+CGMM", "\r\nRDY\r\n\r\nRM500Q-GL\r\n\r\nOK\r\n"),
+            ("AT+CSQ", "\r\nRDY\r\n\r\n+CFUN: 1\r\n"),
+        ]);
+        let mut dialogue = Dialogue::begin(script, SECOND, Log::default()).unwrap();
+        // One that has just started and answers all the same is heard.
+        assert_eq!(dialogue.command("AT+CGMM", SECOND).unwrap(), ["RDY", "RM500Q-GL"]);
+        let error = dialogue.command("AT+CSQ", 120 * SECOND).unwrap_err();
+        assert!(matches!(&error, LinkError::Restarted { command } if command == "AT+CSQ"), "{error}");
+        assert!(dialogue.is_silent());
     }
 
     #[test]

@@ -118,6 +118,12 @@ pub enum LinkError {
         /// How long was waited.
         after: Duration,
     },
+    /// The modem has started anew instead of answering.
+    #[error("the modem has restarted instead of answering {command}")]
+    Restarted {
+        /// The command, without long data.
+        command: String,
+    },
     /// The modem does not answer at all.
     #[error("no modem answers on this terminal")]
     Silent,
@@ -207,6 +213,7 @@ impl LinkError {
             LinkError::Timeout { .. } => {
                 Some("if the card only needs longer, give more time with --timeout; otherwise restart the modem")
             }
+            LinkError::Restarted { .. } => Some("wait until it is ready, and try again"),
             LinkError::Silent => Some("check that this is the AT port of the modem and that no other program holds it"),
             LinkError::Kept { own_lpa: true, .. } => Some(
                 "restart the modem (AT+CFUN=1,1) and try again: some need that after a profile was disabled; if it stays \

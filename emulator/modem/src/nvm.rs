@@ -27,6 +27,7 @@ use crate::pdp::{Authentication, CONTEXTS, Credentials, PdpType};
 use crate::phonebook::Entry;
 use crate::port::Port;
 use crate::settings::{REGISTERS, Settings};
+use crate::sms::pdu::Address;
 use crate::sms::{Place, Status, Stored};
 use crate::state::State;
 
@@ -555,12 +556,8 @@ impl Sms {
             "sms.indications",
             "what +CNMI takes",
         )?;
-        let digits = self.centre.strip_prefix('+').unwrap_or(&self.centre);
-        ensure(
-            (1..=20).contains(&digits.len()) && digits.bytes().all(|digit| digit.is_ascii_digit()),
-            "sms.centre",
-            "1 to 20 digits, with a + in front or not",
-        )?;
+        let is_number = Address::parse(&self.centre, None).is_some();
+        ensure(is_number, "sms.centre", "1 to 20 digits, with a + in front or not")?;
         let mut places = [Place::Equipment; 3];
         for (index, (place, name)) in places.iter_mut().zip(&self.stores).enumerate() {
             let known = Place::parse(name.as_bytes()).filter(|place| index == 0 || *place != Place::Reports);

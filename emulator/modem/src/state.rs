@@ -355,8 +355,8 @@ impl State {
             SimState::Ready => Ok(()),
             SimState::Pin => Err(CmeError::SimPinRequired),
             SimState::Puk => Err(CmeError::SimPukRequired),
-            SimState::Absent => Err(CmeError::SimNotInserted),
-            SimState::Failure => Err(CmeError::SimFailure),
+            // It is there, as was just seen, and has no power.
+            SimState::Absent | SimState::Failure => Err(CmeError::SimFailure),
         }
     }
 

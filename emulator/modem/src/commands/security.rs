@@ -26,8 +26,8 @@ pub(super) fn read_cpin(exec: &mut Exec<'_>) -> Outcome {
         SimState::Ready => "READY",
         SimState::Pin => "SIM PIN",
         SimState::Puk => "SIM PUK",
-        SimState::Absent => return Err(CmeError::SimNotInserted.into()),
-        SimState::Failure => return Err(CmeError::SimFailure.into()),
+        // RG50xQ & RM5xxQ Series AT Commands Manual, example of AT+CFUN: a card without power has failed, too.
+        SimState::Absent | SimState::Failure => return Err(CmeError::SimFailure.into()),
     };
     exec.line(format!("+CPIN: {state}"));
     Ok(())

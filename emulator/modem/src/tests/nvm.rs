@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, Mutex};
 
+use proptest::prelude::*;
+
 use super::{ISD_R, NOW, lines, say, say_raw};
 use crate::model::Model;
 use crate::network::NetworkSpec;
@@ -232,4 +234,125 @@ fn the_text() {
     say(&mut modem, "AT+QESIM=\"lpa_enable\",0;+CPBS=\"ME\";+CPBW=1,\"+491234567\",145,\"Ann\"");
     let _ = modem.deliver_message("+4912345", "hello").unwrap();
     insta::assert_snapshot!(saved.last().unwrap());
+}
+
+/// A parameter of whatever kind, right or wrong.
+fn parameter() -> impl Strategy<Value = String> {
+    prop_oneof![
+        (0u32..5).prop_map(|number| number.to_string()),
+        (0u32..1_000_000).prop_map(|number| number.to_string()),
+        proptest::sample::select(vec![
+            "",
+            "00101",
+            "\"00101\"",
+            "\"IP\"",
+            "\"IPV6\"",
+            "\"UCS2\"",
+            "LTE:NR5G",
+            "\"urcport\"",
+            "\"usbat\"",
+            "\"all\"",
+            "\"csq\"",
+            "\"ME\"",
+            "\"SM\"",
+            "\"SR\"",
+            "\"usbspeed\"",
+            "\"20\"",
+            "\"mode_pref\"",
+            "\"rat_acq_order\"",
+            "\"roamservice\"",
+            "\"lpa_enable\"",
+            "\"+12*#abc\"",
+            "\"\"",
+            "\"a b\\22\\5C\\0A\"",
+            "\"00101010\"",
+            "\"0101\"",
+            "\"internet\"",
+            "x",
+            "-1",
+            "115200",
+        ])
+        .prop_map(str::to_owned),
+        "\"[ -!#-~é\\x01]{0,40}\"",
+    ]
+}
+
+fn line() -> impl Strategy<Value = String> {
+    let command = proptest::sample::select(vec![
+        "&W",
+        "E",
+        "V",
+        "X",
+        "Q0",
+        "&C",
+        "&D",
+        "S0=",
+        "S2=",
+        "S12=",
+        "+CMEE=",
+        "+CSCS=",
+        "+IFC=",
+        "+ICF=",
+        "+IPR=",
+        "+CREG=",
+        "+CEREG=",
+        "+QURCCFG=",
+        "+QSIMSTAT=",
+        "+QSIMDET=",
+        "+QUIMSLOT=",
+        "+QINDCFG=",
+        "+QCFG=",
+        "+QNWPREFCFG=",
+        "+CTZU=",
+        "+CTZR=",
+        "+WS46=",
+        "+COPS=",
+        "+CGDCONT=",
+        "+CGAUTH=",
+        "+QICSGP=",
+        "+CPBS=",
+        "+CPBW=",
+        "+CSCA=",
+        "+CNMI=",
+        "+CPMS=",
+        "+CMGF=",
+        "+CSMP=",
+        "+CMGS=",
+        "+CMGW=",
+        "+CMGD=",
+        "+CPSMS=",
+        "+CEDRXS=",
+        "+UCGDFLT=",
+        "+UDCONF=",
+        "+QESIM=",
+        "Z",
+        "&F",
+        "+CFUN=1,1",
+    ]);
+    (command, proptest::collection::vec(parameter(), 0..5))
+        .prop_map(|(command, parameters)| format!("AT{command}{}", parameters.join(",")))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    /// Whatever hosts set, what is saved can be read, and says the same.
+    #[test]
+    fn what_is_saved_can_be_read(
+        lines in proptest::collection::vec(line(), 0..60),
+        model in proptest::sample::select(vec!["RM500Q-GL", "EC200U", "BG95-M3", "SARA-R410M"]),
+    ) {
+        let (sketch, saved) = (Sketch::of_the_note(), Saved::default());
+        let mut modem = start(model, &sketch, &saved);
+        for line in lines {
+            if say(&mut modem, &line).ends_with("> ") {
+                let _ = modem.receive(0, b"some text\x1A");
+            }
+        }
+        let model = Model::named(model).unwrap();
+        for text in saved.0.lock().unwrap().iter() {
+            let read = Nvm::parse(text, &model);
+            prop_assert_eq!(read.as_ref().map(Nvm::to_text), Ok(text.clone()));
+        }
+    }
 }

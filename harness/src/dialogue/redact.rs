@@ -29,6 +29,9 @@ pub struct Redactor {
     known: Vec<(Identity, String)>,
     /// The command that is being answered.
     command: String,
+    /// What has gone to the card in the blocks of the command that is being sent, and what has come from it.
+    sent: String,
+    received: String,
 }
 
 // Digits with hexadecimal digits around them would be part of something else.
@@ -45,6 +48,12 @@ static PIN_APDU: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r"(?i)([04][0-9A-F](?:20|24|26|28|2C)00[0-9A-F]{2}(?:08|10))((?:[0-9A-F]{16}){1,2})").ok()
 });
 
+/// Commands to the card with their data behind the header (TS 27.007 §8.17, §8.43), and its responses.
+static TO_CARD: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r#"(?i)^(AT\+C(?:GLA=[^,"]+,|SIM=)[0-9]+,"?)([0-9A-F]{10})([0-9A-F]*)"#).ok());
+static FROM_CARD: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r#"(?i)^(\+C(?:GLA|SIM): ?[0-9]+,"?)([0-9A-F]*)([0-9A-F]{4})"#).ok());
+
 impl Redactor {
     /// Learns a value, so that it is found in every form.
     pub fn learn(&mut self, identity: Identity, digits: &str) {
@@ -54,7 +63,32 @@ impl Redactor {
     /// The line that the host writes, redacted.
     pub fn command(&mut self, text: &str) -> String {
         self.command = text.to_uppercase();
-        self.line(text)
+        let text = self.block_to_card(text);
+        self.line(&text)
+    }
+
+    /// A block of a command to the card, without the secrets that all its blocks together have.
+    fn block_to_card(&mut self, text: &str) -> String {
+        let Some(found) = TO_CARD.as_ref().and_then(|regex| regex.captures(text)) else { return text.to_owned() };
+        let (start, header, data) = (&found[1], &found[2], &found[3]);
+        // STORE DATA (SGP.22 §5.7.2): P1 says whether more blocks follow, P2 is the number of the block.
+        let is_block = header.get(2..4).is_some_and(|ins| ins.eq_ignore_ascii_case("E2"));
+        if !is_block || header.get(6..8) == Some("00") {
+            self.sent.clear();
+        }
+        let hidden = if is_block { without_secrets(&mut self.sent, data) } else { data.to_owned() };
+        format!("{start}{header}{hidden}{}", &text[found[0].len()..])
+    }
+
+    /// The same of a response, whose parts are fetched one after the other.
+    fn block_from_card(&mut self, text: &str) -> String {
+        let Some(found) = FROM_CARD.as_ref().and_then(|regex| regex.captures(text)) else { return text.to_owned() };
+        let (start, data, status) = (&found[1], &found[2], &found[3]);
+        let hidden = without_secrets(&mut self.received, data);
+        if !status.starts_with("61") {
+            self.received.clear();
+        }
+        format!("{start}{hidden}{status}{}", &text[found[0].len()..])
     }
 
     /// A line that the modem writes, redacted.
@@ -63,7 +97,8 @@ impl Redactor {
         if self.command.contains("+CIMI") && (6..=15).contains(&text.len()) && is_digits(text) {
             return self.made_up(Identity::Imsi, text);
         }
-        self.line(text)
+        let text = self.block_from_card(text);
+        self.line(&text)
     }
 
     fn line(&mut self, text: &str) -> String {
@@ -257,6 +292,63 @@ fn letters(code: &str) -> String {
     code.chars().map(hide).collect()
 }
 
+/// The longest command of which the blocks are remembered, in hexadecimal digits: more than any with a secret has.
+const MOST_REMEMBERED: usize = 16_384;
+
+/// A block, of which the blocks `before` are known, without its part of secrets; it is one of them from then on.
+fn without_secrets(before: &mut String, block: &str) -> String {
+    let from = before.len();
+    if from + block.len() > MOST_REMEMBERED {
+        return block.to_owned();
+    }
+    before.push_str(&block.to_ascii_uppercase());
+    let mut out = block.as_bytes().to_vec();
+    for (range, keeps_form) in secrets(before) {
+        for at in range.step_by(2) {
+            let Some(slot) = at.checked_sub(from).and_then(|at| out.get_mut(at..at + 2)) else { continue };
+            let byte = before.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok()).unwrap_or(0);
+            let hidden = match byte {
+                _ if !keeps_form => 0,
+                b'A'..=b'Z' => b'X',
+                b'a'..=b'z' => b'x',
+                b'0'..=b'9' => b'0',
+                other => other,
+            };
+            slot.copy_from_slice(format!("{hidden:02X}").as_bytes());
+        }
+    }
+    // It was text before, and digits have taken the place of digits.
+    String::from_utf8(out).unwrap_or_default()
+}
+
+/// Where secrets are in what goes over to a card, as far as it is there; and whether they are text, whose form is kept.
+fn secrets(hex: &str) -> Vec<(std::ops::Range<usize>, bool)> {
+    let byte = |at: usize| hex.get(at..at + 2).and_then(|pair| usize::from_str_radix(pair, 16).ok());
+    let mut found = Vec::new();
+    for at in (0..hex.len()).step_by(2) {
+        // CtxParams1 (SGP.22 §5.7.13): A0 { 80 matchingId, A1 deviceInfo }.
+        if let (Some(0xA0), Some(outer), Some(0x80), Some(length)) =
+            (byte(at), byte(at + 2), byte(at + 4), byte(at + 6))
+            && (1..outer.saturating_sub(2)).contains(&length)
+            && outer < 0x80
+        {
+            let value = at + 8..(at + 8 + 2 * length).min(hex.len());
+            let is_text = |at| byte(at).is_none_or(|byte| byte == 0x2D || (byte as u8).is_ascii_alphanumeric());
+            if value.clone().step_by(2).all(is_text) && byte(at + 8 + 2 * length).is_none_or(|tag| tag == 0xA1) {
+                found.push((value, true));
+            }
+        }
+        // PrepareDownload (§5.7.5): hashCc behind smdpSignature2, from which a short code is found by trying.
+        if hex.starts_with("BF21") && hex.get(at..at + 6) == Some("5F3740") {
+            let tag = at + 6 + 128;
+            if hex.get(tag..tag + 4) == Some("0420") {
+                found.push((tag + 4..(tag + 4 + 64).min(hex.len()), false));
+            }
+        }
+    }
+    found
+}
+
 /// PINs in a command to the card, each of eight bytes with FF behind the digits.
 fn pin_data(hex: &str) -> String {
     hex.as_bytes().chunks(2).map(|byte| if byte.eq_ignore_ascii_case(b"FF") { "FF" } else { "30" }).collect()
@@ -351,6 +443,46 @@ mod tests {
         for plain in ["AT+CGDCONT=1,\"IP\",\"internet\"", "AT+CCHO=\"A0000005591010FFFFFFFF8900000100\"", "AT+CPIN?"] {
             assert_eq!(command(plain), plain);
         }
+    }
+
+    /// The blocks of STORE DATA with this data, of so many bytes each.
+    fn blocks(data: &str, size: usize) -> Vec<String> {
+        let count = data.len().div_ceil(2 * size);
+        let block = |(index, part): (usize, &[u8])| {
+            let (p1, length) = (if index + 1 == count { "91" } else { "11" }, part.len() / 2);
+            let part = std::str::from_utf8(part).unwrap();
+            format!("AT+CGLA=1,{},\"81E2{p1}{index:02X}{length:02X}{part}\"", part.len() + 10)
+        };
+        data.as_bytes().chunks(2 * size).enumerate().map(block).collect()
+    }
+
+    /// However the blocks cut it.
+    #[test]
+    fn the_token_of_an_activation_code_and_the_hash_of_a_confirmation_code_do_not_reach_a_recording() {
+        let context = format!("A01A800A{}A10C80043500000081030F0000", ascii_of("LIVE-ToKe9"));
+        let authenticate = format!("BF388180{}{context}", "30".repeat(100));
+        let hash = "C1".repeat(32);
+        let prepare = format!("BF218201003003800101{}0420{hash}3000", format!("5F3740{}", "5A".repeat(64)));
+        for size in 1..=120 {
+            let mut redactor = Redactor::default();
+            let mut data = |command: &str| -> String {
+                let told = blocks(command, size).iter().map(|line| redactor.command(line)).collect::<Vec<_>>();
+                told.iter().map(|line| line.split('"').nth(1).unwrap()[10..].to_owned()).collect()
+            };
+            assert_eq!(data(&authenticate), authenticate.replace(&ascii_of("LIVE-ToKe9"), &ascii_of("XXXX-XxXx0")));
+            assert_eq!(data(&prepare), prepare.replace(&hash, &"00".repeat(32)), "{size}");
+        }
+        // What the card signs has the token too.
+        let mut redactor = Redactor::default();
+        redactor.command("AT+CGLA=1,10,\"81C0000000\"");
+        let (first, second) = context.split_at(14);
+        let line = |data: &str, status: &str| format!("+CGLA: {},\"{data}{status}\"", data.len() + 4);
+        let told = [redactor.response(&line(first, "6110")), redactor.response(&line(second, "9000"))].concat();
+        assert!(told.contains("A01A800A585858") && told.contains("582D58785878"), "{told}");
+    }
+
+    fn ascii_of(text: &str) -> String {
+        text.bytes().map(|byte| format!("{byte:02X}")).collect()
     }
 
     proptest! {

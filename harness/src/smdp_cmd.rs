@@ -31,7 +31,7 @@ use smdp::{
 };
 
 use crate::cli::{Abort, Ended};
-use crate::lab::{flawed_identities, own_host, system_time};
+use crate::lab::{cannot_listen, flawed_identities, own_host, system_time};
 use crate::order_cmd::{Control, default_control};
 use crate::runner::result::exit;
 
@@ -201,8 +201,7 @@ fn serving() -> Result<tokio::runtime::Runtime, Abort> {
 
 async fn serve(args: &SmdpArgs, config: Config, pki: &Arc<Pki>) -> Result<u8, Abort> {
     let now = system_time();
-    let listener = TcpListener::bind(args.listen)
-        .map_err(|error| Abort::usage(format!("cannot listen on {}: {error}", args.listen)))?;
+    let listener = TcpListener::bind(args.listen).map_err(|error| Abort::usage(cannot_listen(args.listen, &error)))?;
     let listening = listener.local_addr().map_err(lab)?;
     let address = address(args.host.as_deref(), listening);
     let host = host_of(&address).to_owned();
@@ -272,8 +271,7 @@ async fn serve(args: &SmdpArgs, config: Config, pki: &Arc<Pki>) -> Result<u8, Ab
         server.change(|smdp, _| smdp.announce_again()).await.map_err(lab)?;
     }
 
-    let manage = TcpListener::bind(args.manage)
-        .map_err(|error| Abort::usage(format!("cannot listen on {}: {error}", args.manage)))?;
+    let manage = TcpListener::bind(args.manage).map_err(|error| Abort::usage(cannot_listen(args.manage, &error)))?;
     let mut token = [0; 24];
     SystemRandom.fill(&mut token);
     let token = to_hex(&token);

@@ -224,7 +224,10 @@ pub(crate) fn run(args: &UpArgs) -> Result<u8, Abort> {
 }
 
 fn failed(error: LabError) -> Abort {
-    Abort::lab(error.to_string())
+    match error {
+        LabError::Listen { .. } => Abort::usage(error.to_string()),
+        _ => Abort::lab(error.to_string()),
+    }
 }
 
 /// A built-in card, or the file of one, whose profiles are files beside it.

@@ -111,6 +111,14 @@ pub enum LabError {
     /// The lab has no server of its own.
     #[error("the server is not one of this lab: it takes no order from it")]
     NoServer,
+    /// The SM-DP+ cannot listen where it is to.
+    #[error("the SM-DP+ {}", cannot_listen(*.address, source))]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// What the system says.
+        source: std::io::Error,
+    },
     /// A port, a terminal or a file.
     #[error("{what}: {source}")]
     Io {
@@ -119,6 +127,17 @@ pub enum LabError {
         /// What the system says.
         source: std::io::Error,
     },
+}
+
+/// That nobody can listen on an address, and what to try.
+pub(crate) fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> String {
+    let advice = match error.kind() {
+        std::io::ErrorKind::AddrInUse => "; somebody else does already: port 0 takes one that is free",
+        std::io::ErrorKind::AddrNotAvailable => "; it has to be an address of this machine, as 127.0.0.1 is",
+        std::io::ErrorKind::PermissionDenied => "; ports below 1024 need more rights: port 0 takes one that is free",
+        _ => "",
+    };
+    format!("cannot listen on {address}: {error}{advice}")
 }
 
 fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> LabError {

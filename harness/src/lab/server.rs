@@ -60,7 +60,7 @@ where
         std::io::ErrorKind::AddrInUse if is_from_seed(parts.listen) => TcpListener::bind(("127.0.0.1", 0)),
         _ => Err(error),
     });
-    let listener = listener.map_err(io(format!("the SM-DP+ cannot listen on {}", parts.listen)))?;
+    let listener = listener.map_err(|source| LabError::Listen { address: parts.listen, source })?;
     let listening = listener.local_addr().map_err(io("the SM-DP+'s listener"))?;
     let mut names = host_names(listening);
     names.extend(parts.name.map(str::to_owned));

@@ -1,9 +1,9 @@
 //! From the text of a scenario file to a [`Scenario`]; strict, and all mistakes at once.
 //!
 //! The text is read as a TOML tree whose keys and values know their places. Each table is then read key by key
-//! through [`fields::Fields`], which remembers the keys that were asked for: what is left over is unknown, and what was
-//! asked for is the list of what is allowed. No value is taken that is not of its type and in its range ([`values`]).
-//! A new table of the language gets a module beside [`start`], [`fault`], [`step`] and [`expect`].
+//! through `fields::Fields`, which remembers the keys that were asked for: what is left over is unknown, and what was
+//! asked for is the list of what is allowed. No value is taken that is not of its type and in its range (`values`).
+//! A new table of the language gets a module beside `start`, `fault`, `step` and `expect`.
 
 mod expect;
 mod fault;

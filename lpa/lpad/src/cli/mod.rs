@@ -279,7 +279,9 @@ fn perform(
     }
     if let Some([id, nickname]) = args.nickname.as_deref() {
         let id: ProfileRef = id.parse().map_err(|problem: String| Failure::new(Step::SetNickname, problem))?;
-        return lpa.set_nickname(&id, nickname).map(Success::Named);
+        return lpa
+            .set_nickname(&id, nickname)
+            .map(|profile| Success::Named { profile, taken_away: nickname.is_empty() });
     }
     if let Some(address) = &args.default_address {
         return lpa.set_default_address(address).map(|()| Success::AddressSet { taken_away: address.is_empty() });
@@ -347,7 +349,11 @@ fn download_request(args: &Args, code: &str) -> Outcome<DownloadRequest> {
 
 fn http_options(args: &Args) -> Outcome<HttpOptions> {
     let mut options = HttpOptions { resolve: args.resolve.clone(), ..HttpOptions::default() };
-    options.trust = Trust::from_files(&args.ci).map_err(|error| Failure::new(Step::Configure, error.to_string()))?;
+    options.trust = Trust::from_files(&args.ci).map_err(|error| {
+        Failure::new(Step::Configure, error.to_string()).with_hint(
+            "--ci takes the file of a certificate issuer's certificate; without it those of this machine count",
+        )
+    })?;
     if let Some(timeout) = given_timeout(args) {
         options.timeout = timeout;
         options.connect_timeout = options.connect_timeout.min(timeout);

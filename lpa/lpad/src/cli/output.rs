@@ -27,7 +27,12 @@ pub(super) enum Success {
     Deleted(Changed),
     Enabled(Changed),
     Disabled(Changed),
-    Named(FoundProfile),
+    Named {
+        /// The profile.
+        profile: FoundProfile,
+        /// It has no nickname any more.
+        taken_away: bool,
+    },
     AddressSet {
         /// There is none any more.
         taken_away: bool,
@@ -137,7 +142,7 @@ fn success_facts(success: &Success) -> Details {
                 .with_some("iccid", profile.iccid.map(|iccid| iccid.to_string()))
                 .with_some("pending", pending.then_some(true))
         }
-        Success::Deleted(Changed { profile, .. }) | Success::Named(profile) => {
+        Success::Deleted(Changed { profile, .. }) | Success::Named { profile, .. } => {
             facts.with_some("iccid", profile.iccid.map(|iccid| iccid.to_string()))
         }
         Success::AddressSet { .. } => facts,
@@ -235,7 +240,8 @@ fn success_words(success: &Success) -> (String, String) {
             }
             notes_left(&mut notes, changed.left());
         }
-        Success::Named(_) => out.push_str("Nickname is set\n"),
+        Success::Named { taken_away: false, .. } => out.push_str("Nickname is set\n"),
+        Success::Named { taken_away: true, .. } => out.push_str("Nickname is taken away\n"),
         Success::CrlLoaded { number, missing: 0 } => {
             let _ = writeln!(out, "Revocation list {number} is loaded");
         }

@@ -205,7 +205,7 @@ impl LinkError {
                 std::io::ErrorKind::PermissionDenied => {
                     Some("use sudo, or make yourself a member of the group that owns the device (often `dialout`)")
                 }
-                _ => None,
+                _ => Some("give the AT port of the modem with -d, as in /dev/ttyUSB2"),
             },
             LinkError::NotATerminal { .. } => Some("give the AT port of the modem with -d"),
             LinkError::Busy { .. } => Some("wait until the other program has finished, or stop it"),

@@ -462,7 +462,7 @@ mod tests {
         let context = format!("A01A800A{}A10C80043500000081030F0000", ascii_of("LIVE-ToKe9"));
         let authenticate = format!("BF388180{}{context}", "30".repeat(100));
         let hash = "C1".repeat(32);
-        let prepare = format!("BF218201003003800101{}0420{hash}3000", format!("5F3740{}", "5A".repeat(64)));
+        let prepare = format!("BF2182010030038001015F3740{}0420{hash}3000", "5A".repeat(64));
         for size in 1..=120 {
             let mut redactor = Redactor::default();
             let mut data = |command: &str| -> String {

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll, Waker};
 
+use pty_process::blocking::Pts;
 use rustix::io::Errno;
-use rustix::pty::OpenptFlags;
 use rustix::termios::{self, OptionalActions, QueueSelector, SpecialCodeIndex};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -35,7 +35,7 @@ pub struct Dropped {
 pub(super) struct Port {
     /// The master again, beside the one that the task of the port waits on: others write to it as well. Neither waits.
     pub(super) master: OwnedFd,
-    pub(super) slave: OwnedFd,
+    pub(super) slave: Pts,
     pub(super) path: PathBuf,
     /// The number by which the watch knows it.
     pub(super) watch: OnceLock<i32>,
@@ -75,12 +75,13 @@ impl LineState {
 impl Port {
     /// A terminal, and what is written to it. Has to be called inside a tokio runtime.
     pub(super) fn open() -> io::Result<(Arc<Self>, Input)> {
-        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
-        let master = rustix::pty::openpt(flags)?;
-        rustix::pty::grantpt(&master)?;
-        rustix::pty::unlockpt(&master)?;
+        let (master, slave) = pty_process::blocking::open().map_err(|error| match error {
+            pty_process::Error::Io(error) => error,
+            pty_process::Error::Rustix(errno) => errno.into(),
+            other => io::Error::other(other.to_string()),
+        })?;
+        let master = OwnedFd::from(master);
         rustix::io::ioctl_fionbio(&master, true)?;
-        let slave = rustix::pty::ioctl_tiocgptpeer(&master, flags)?;
         // A new terminal is cooked and echoes: it must be raw before anybody can know its path.
         let mut attributes = termios::tcgetattr(&slave)?;
         attributes.make_raw();

@@ -55,6 +55,40 @@ fn every_built_in_profile_installs_whole() {
     }
 }
 
+/// ES6 (SGP.22 §5.4.1) through the operator's security domain: a secured packet with the keys of the description.
+#[test]
+fn a_profile_is_managed_over_the_air() {
+    use rsp::ota::{COMMAND_HEADER, Command, Key, KeyKind, KeySet, ResponseStatus, SecurityParameters};
+    use rsp::tlv::Writer;
+    let mut spec = built_in_named("operator-a").unwrap();
+    spec.ota_keys = Some(["11", "22", "33"].map(|byte| byte.repeat(16)));
+    let mut card = card(&spec);
+    let key = |byte: u8| Key::new(KeyKind::Aes, &[byte; 16]).unwrap();
+    let keys = KeySet { kic: key(0x11), kid: key(0x22) };
+    // INSTALL [for personalisation] for the ISD-P of the profile, STORE DATA with UpdateMetadata.
+    let script = "80E6200016000010A0000005591010FFFFFFFF8900000F00000000 80E291000A BF2A0792054F74686572";
+    let script = from_hex(script.replace(' ', "")).unwrap();
+    let command = Command {
+        // Checksum, ciphering and a counter; the response with both.
+        spi: SecurityParameters([0x16, 0x19]),
+        kic: 0x12,
+        kid: 0x12,
+        tar: [0xB2, 0x01, 0x00],
+        counter: 1,
+        data: &script,
+    };
+    let packet = command.seal(Some(&keys)).unwrap();
+    let length = [(packet.len() + COMMAND_HEADER.len()) as u8];
+    let head = from_hex("400491214 37FF622705200000000".replace(' ', "")).unwrap();
+    let tpdu = [&head[..], &length, &COMMAND_HEADER, &packet].concat();
+    let download = Writer::new().nested(0xD1, |w| w.put(0x82, &[0x83, 0x81]).put(0x8B, &tpdu)).into_vec();
+    let answer = send(&mut card, &format!("80C20000{:02X}{}", download.len(), to_hex(&download)));
+    let response = from_hex(answer.strip_suffix("9000").unwrap()).unwrap();
+    let opened = command.open_response(&response, Some(&keys)).unwrap();
+    assert_eq!(opened, (ResponseStatus::Ok, from_hex("029000").unwrap()));
+    assert_eq!(card.profiles()[0].profile_name, "Other");
+}
+
 #[test]
 fn a_modem_finds_what_it_reads_when_it_registers() {
     let mut card = card(&built_in_named("operator-a").unwrap());
@@ -79,7 +113,7 @@ fn a_modem_finds_what_it_reads_when_it_registers() {
         ("6F08", "07FF"),
         ("6F09", "07FF"),
         ("6F31", "059000"),
-        ("6F38", "000A150421040000000010000000000E009000"),
+        ("6F38", "000A150C21040000000010000000000E009000"),
         ("6F3E", "A19000"),
         ("6F43", "FFFF9000"),
         ("6F46", "014F70657261746F722041FFFFFFFFFFFF9000"),

@@ -2,7 +2,7 @@
 //!
 //! The modem has no screen, no keys and no bearer to offer. What it does is REFRESH, by which the card tells that a
 //! profile was switched or files have changed, and SET UP EVENT LIST: a card that asks for the location status is told
-//! by ENVELOPE where the modem is. Everything else is answered by "beyond the terminal's capabilities".
+//! by ENVELOPE where the modem is. A short message for the card goes to it by ENVELOPE as well. Everything else is answered by "beyond the terminal's capabilities".
 
 use rsp::tlv::{Tlv, Writer};
 
@@ -86,6 +86,28 @@ pub(crate) fn tell_location(uicc: &mut Uicc, location: &Location, tap: &mut Tap)
     uicc.exchange(0, &apdu, tap).map(drop)
 }
 
+/// ENVELOPE with a short message for the card (TS 31.111 §7.1.1): the address of the service centre as a message begins
+/// with it, and the message. Gives whether the card has taken it.
+pub(crate) fn hand_message(uicc: &mut Uicc, centre: &[u8], tpdu: &[u8], tap: &mut Tap) -> Result<bool, CardError> {
+    let download = Writer::new()
+        .nested(0xD1, |w| {
+            // The device identities: from the network to the card. An address has no length of its own (TS 102 223 §8.1).
+            let w = w.put(0x82, &[0x83, 0x81]);
+            let w = if let [_, address @ ..] = centre
+                && !address.is_empty()
+            {
+                w.put(0x06, address)
+            } else {
+                w
+            };
+            w.put(0x8B, tpdu)
+        })
+        .into_vec();
+    let Ok(length) = u8::try_from(download.len()) else { return Ok(false) };
+    let answer = uicc.exchange(0, &[&[0x80, 0xC2, 0x00, 0x00, length], &download[..]].concat(), tap)?;
+    Ok(answer.is_success())
+}
+
 struct Command {
     number: u8,
     kind: u8,
@@ -156,6 +178,29 @@ mod tests {
         let information = rsp::ids::from_hex("62F2101A2D01A2D00F").unwrap();
         tell_location(&mut uicc, &Location { status: 0, information }, &mut tap).unwrap();
         assert!(script.is_done());
+    }
+
+    #[test]
+    fn a_message_for_the_card() {
+        let hand = |centre: &str, answer: &str| {
+            let tpdu = "400491214 37FF622705200000000 03027000".replace(' ', "");
+            let address = centre.get(2..).map_or(String::new(), |rest| {
+                if rest.is_empty() { String::new() } else { format!("06{:02X}{rest}", rest.len() / 2) }
+            });
+            let data = format!("82028381{address}8B12{tpdu}");
+            let command = format!("80C20000{:02X}D1{:02X}{data}", data.len() / 2 + 2, data.len() / 2);
+            let script = Script::new(&[(&command, answer)]);
+            let mut uicc = Uicc::new(Some(script.card()));
+            let mut tap = Tap::default();
+            uicc.power_up(&mut tap);
+            let bytes = |text: &str| rsp::ids::from_hex(text).unwrap();
+            let taken = hand_message(&mut uicc, &bytes(centre), &bytes(&tpdu), &mut tap);
+            assert!(script.is_done());
+            taken
+        };
+        assert_eq!(hand("00", "9000"), Ok(true));
+        assert_eq!(hand("069194519145", "910B"), Ok(true));
+        assert_eq!(hand("00", "6D00"), Ok(false));
     }
 
     #[test]

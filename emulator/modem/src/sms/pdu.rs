@@ -347,6 +347,16 @@ impl Message {
         tpdu
     }
 
+    /// Whether it is for the SIM itself: its protocol, and data of class 2 (TS 23.040 §9.2.3.9, TS 23.038 §4).
+    pub(crate) fn is_for_the_card(&self) -> bool {
+        const SIM_DATA_DOWNLOAD: u8 = 0x7F;
+        let is_class_2 = match self.scheme {
+            0xF0..=0xFF => self.scheme & 0x03 == 2,
+            scheme => scheme & 0xC0 == 0 && scheme & 0x13 == 0x12,
+        };
+        self.protocol == SIM_DATA_DOWNLOAD && is_class_2
+    }
+
     /// Whether the sender wants a report (TS 23.040 §9.2.3.5).
     pub(crate) fn wants_report(&self) -> bool {
         self.first_octet & 0x20 != 0

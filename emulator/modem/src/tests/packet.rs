@@ -135,12 +135,12 @@ fn a_link_over_packet_data() {
     let (mut modem, _) = modem("RM500Q-GL");
     let dial = "ATD*99***1#";
     assert_eq!(say(&mut modem, dial), "\r\nCONNECT 115200\r\n");
-    // LCP: an echo request before anything was agreed to is answered, too (RFC 1661 §5.8 leaves it open).
-    let echo = b"\x7E\xFF\x7D\x23\xC0\x21\x7D\x29\x7D\x21\x7D\x20\x7D\x28\x7D\x20\x7D\x20\x7D\x20\x7D\x20";
-    let sum = [0xFF, 0x03, 0xC0, 0x21, 9, 1, 0, 8, 0, 0, 0, 0].iter().fold(0xFFFFu16, |sum, byte| {
+    // LCP: a Configure-Request without options (RFC 1661 §5.1). An echo is not answered before the link is open (§5.8).
+    let request = b"\x7E\xFF\x7D\x23\xC0\x21\x7D\x21\x7D\x21\x7D\x20\x7D\x24";
+    let sum = [0xFF, 0x03, 0xC0, 0x21, 1, 1, 0, 4].iter().fold(0xFFFFu16, |sum, byte| {
         (0..8).fold(sum ^ byte, |sum, _| if sum & 1 == 1 { sum >> 1 ^ 0x8408 } else { sum >> 1 })
     });
-    let mut frame = echo.to_vec();
+    let mut frame = request.to_vec();
     for byte in (!sum).to_le_bytes() {
         frame.extend([0x7D, byte ^ 0x20]);
     }

@@ -600,9 +600,9 @@ impl<'a> Builder<'a> {
     /// EF.UST, services 1 to 136 (TS 31.102 §4.2.8).
     fn services(&self) -> [u8; 17] {
         let mut table = [0; 17];
-        // Short messages and their parameters, SPN, GSM access, (always one), GSM security context, HPLMN with access
+        // Short messages and their parameters, SPN, GSM access, data download via SMS-PP, (always one), GSM security context, HPLMN with access
         // technology, EMM information, 5GS mobility management, 5G security, privacy of the subscription identifier.
-        let mut services = vec![10usize, 12, 19, 27, 33, 38, 43, 85, 122, 123, 124];
+        let mut services = vec![10usize, 12, 19, 27, 28, 33, 38, 43, 85, 122, 123, 124];
         services.extend(self.spec.msisdn.is_some().then_some(21));
         services.extend(self.gids[0].is_some().then_some(17));
         services.extend(self.gids[1].is_some().then_some(18));

@@ -70,7 +70,7 @@ fn files_hold_what_the_description_says() {
     assert_eq!(content(package, Kind::Usim, 0x6FAD), "00000002");
     // Services 10, 12 (byte 2), 17, 19, 21 (byte 3), 27 (byte 4), 33, 38 (byte 5), 43 (byte 6), 85 (byte 11), 122 to
     // 124 (byte 16).
-    assert_eq!(content(package, Kind::Usim, 0x6F38), "000A150421040000000010000000000E00");
+    assert_eq!(content(package, Kind::Usim, 0x6F38), "000A150C21040000000010000000000E00");
     assert_eq!(content(package, Kind::OptUsim, 0x6F3E), "A1");
     assert_eq!(content(package, Kind::Telecom, 0x4F30), "A805C0034F3A03");
     assert_eq!(content(package, Kind::Df5gs, 0x4F07), "A0020000");

@@ -26,6 +26,9 @@ pub(crate) fn deliver(state: &mut State, message: &Message) {
     let mut pdu = pdu::centre(address.as_ref());
     let octets = pdu.len();
     pdu.extend(message.encode_deliver(stamp));
+    if message.is_for_the_card() && hand_to_card(state, &pdu[..octets], &pdu[octets..]) {
+        return;
+    }
     let [_, mt, ..] = state.messages.indications;
     let charset = state.options.charset;
     // TS 27.005 §3.4.1: 2 routes it to the host; 3 does so for class 3 only, which none of these is.
@@ -56,6 +59,23 @@ pub(crate) fn deliver(state: &mut State, message: &Message) {
             }
         }
     }
+}
+
+/// TS 31.111 §7.1.1: a USIM with service 28, data download via SMS-PP, takes messages for itself. Gives whether it has
+/// taken this one; any other is a message like all.
+fn hand_to_card(state: &mut State, centre: &[u8], tpdu: &[u8]) -> bool {
+    const CURRENT_APPLICATION: u16 = 0x7FFF;
+    const SERVICE_TABLE: u16 = 0x6F38;
+    let (_, mut files) = state.messages();
+    // TS 31.102 §4.2.8: service 28 is the fourth bit of byte 4.
+    let table = files.read(&[CURRENT_APPLICATION, SERVICE_TABLE]).unwrap_or_default();
+    if table.get(3).is_none_or(|byte| byte & 0x08 == 0) {
+        return false;
+    }
+    let taken = crate::toolkit::hand_message(&mut state.uicc, centre, tpdu, &mut state.tap);
+    // What the card asks for in return.
+    state.serve_card();
+    taken.unwrap_or(false)
 }
 
 /// What follows the stamp in `+CMT`: with `+CSDH=1` the details, then the body.

@@ -153,6 +153,27 @@ fn what_cannot_be_put_back_is_said_loudly() {
     assert!(text(&output.stdout).contains(&told), "{}", text(&output.stdout));
 }
 
+#[test]
+fn what_cannot_be_compared_on_a_card_that_has_something_is_told() {
+    let modem = Other::start(&[]);
+    let code = modem.text("/orders/0/activation_code").trim_start_matches("LPA:").to_owned();
+    modem.lpad(&["-A", &code]);
+    let folder = tempfile::tempdir().unwrap();
+    let (scenario, json) = (folder.path().join("looks.toml"), folder.path().join("report.json"));
+    let words = "format = 1\ntitle = 'x'\n[[step]]\nat = 'AT'\nreply = ['OK']\n\
+                 [expect]\neuicc.profiles = []\neuicc.open_channels = 0\n";
+    std::fs::write(&scenario, words).unwrap();
+    let paths = [scenario.to_str().unwrap(), "--json", json.to_str().unwrap()];
+    let output = esimlab(&[&["run", "--modem", modem.tty()][..], &paths].concat());
+    assert_eq!(output.status.code(), Some(0), "{}{}", text(&output.stdout), text(&output.stderr));
+    assert!(
+        text(&output.stdout).contains("(not looked at: the profiles on the card, which had others before)"),
+        "{}",
+        text(&output.stdout)
+    );
+    assert_eq!(verdicts(&json)[0].1, "pass");
+}
+
 /// A model with something planted in it, in a file.
 fn deviant(folder: &Path, changes: &[(&str, &str)]) -> String {
     let mut model = std::fs::read_to_string(project().join("emulator/modem/models/RM500Q-GL.toml")).unwrap();

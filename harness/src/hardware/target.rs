@@ -152,9 +152,6 @@ impl Bench {
         if loaded.scenario.skip.is_none() {
             loaded.scenario.skip = self.unfit(&loaded.scenario);
         }
-        if loaded.scenario.skip.is_none() {
-            self.adapt(&mut loaded);
-        }
         loaded
     }
 
@@ -258,21 +255,6 @@ impl Bench {
             ));
         }
         None
-    }
-
-    /// What is expected of an emulated card, as it is on this one.
-    fn adapt(&self, loaded: &mut LoadedScenario) {
-        let expect = &mut loaded.scenario.expect;
-        // That nothing has changed is seen when the card is put back.
-        if !self.found.profiles.is_empty() && loaded.scenario.card.profiles.is_empty() {
-            expect.profiles = None;
-        }
-        if !self.found.notifications.is_empty() {
-            expect.notifications = None;
-        }
-        if self.channels.is_none() {
-            expect.open_channels = None;
-        }
     }
 }
 
@@ -378,6 +360,8 @@ pub struct BenchStage {
     real: Option<(AtServer, PathBuf)>,
     /// Where that file is.
     _folder: Option<tempfile::TempDir>,
+    /// Whether the scenario begins without a profile on the card.
+    begins_empty: bool,
     timeline: Timeline,
 }
 
@@ -414,8 +398,17 @@ impl Target for Arc<Bench> {
             ttys.push(path);
             relays.push(tokio::spawn(relay(port, host, modem, timeline.clone())));
         }
-        let bench = Arc::clone(self);
-        Ok(BenchStage { bench, ttys, relays: Mutex::new(relays), server, real, _folder: folder, timeline })
+        let (bench, begins_empty) = (Arc::clone(self), loaded.scenario.card.profiles.is_empty());
+        Ok(BenchStage {
+            bench,
+            ttys,
+            relays: Mutex::new(relays),
+            server,
+            real,
+            _folder: folder,
+            begins_empty,
+            timeline,
+        })
     }
 }
 
@@ -539,7 +532,19 @@ impl Stage for BenchStage {
     }
 
     fn unseen(&self, expect: &mut Expect) -> Vec<String> {
-        self.real.as_ref().map(|(real, _)| real.unseen(expect)).unwrap_or_default()
+        let mut unseen = self.real.as_ref().map(|(real, _)| real.unseen(expect)).unwrap_or_default();
+        let found = &self.bench.found;
+        // That nothing has changed is seen when the card is put back.
+        if !found.profiles.is_empty() && self.begins_empty && expect.profiles.take().is_some() {
+            unseen.push("the profiles on the card, which had others before".to_owned());
+        }
+        if !found.notifications.is_empty() && expect.notifications.take().is_some() {
+            unseen.push("the notifications on the card, which had others before".to_owned());
+        }
+        if self.bench.channels.is_none() && expect.open_channels.take().is_some() {
+            unseen.push("the logical channels, of which this modem does not tell".to_owned());
+        }
+        unseen
     }
 
     async fn act(&self, act: Act) -> Result<(), SetUpError> {

@@ -19,7 +19,7 @@ use crate::report::json::JsonLines;
 use crate::report::merge::{Input, merge};
 use crate::report::terminal::{Style, Terminal};
 use crate::report::{junit, pcap, tap};
-use crate::runner::assistant::Assistant;
+use crate::runner::assistant::{Assistant, ChoiceError};
 use crate::runner::emulation::Emulation;
 use crate::runner::flaky;
 use crate::runner::result::{Place, exit};
@@ -28,6 +28,7 @@ use crate::scenario::error::Mistakes;
 use crate::scenario::explain::explain;
 use crate::scenario::load::{DEFAULT_FOLDER, LoadError, LoadedScenario, ScenarioPath, Shard, find, load};
 use crate::scenario::parse::Vocabulary;
+use crate::toml_file;
 
 /// An eSIM laboratory in software.
 #[derive(Debug, Parser)]
@@ -242,6 +243,23 @@ impl Abort {
     }
 }
 
+impl From<Mistakes> for Abort {
+    /// Tells the mistakes, and gives up.
+    fn from(mistakes: Mistakes) -> Self {
+        tell(&mistakes);
+        Abort::usage(mistakes.to_string())
+    }
+}
+
+impl From<ChoiceError> for Abort {
+    fn from(error: ChoiceError) -> Self {
+        match error {
+            ChoiceError::Mistakes(mistakes) => mistakes.into(),
+            other => Abort::usage(other.to_string()),
+        }
+    }
+}
+
 impl From<LoadError> for Abort {
     fn from(error: LoadError) -> Self {
         Abort::usage(error.to_string())
@@ -341,9 +359,8 @@ fn run_command(args: RunArgs) -> Result<u8, Abort> {
         );
         return Ok(exit::PASSED);
     }
-    let assistant = Assistant::chosen(&args.lpa);
-    let assistant = assistant.and_then(|assistant| assistant.check_program().map(|()| assistant));
-    let mut assistant = assistant.map_err(|error| Abort::usage(error.to_string()))?;
+    let mut assistant = Assistant::chosen(&args.lpa)?;
+    assistant.check_program()?;
     let record_traffic = args.files.pcap.is_some();
     let seed = match args.seed {
         Some(seed) => seed,
@@ -709,21 +726,19 @@ fn check(paths: &[String]) -> Result<u8, Abort> {
     let vocabulary = Vocabulary::of_this_program();
     let mut wrong = 0;
     for file in &found {
-        let path = file.path.display();
+        let path = file.path.display().to_string();
         let text = std::fs::read_to_string(&file.path)
             .map_err(|error| Abort::usage(format!("cannot read {path}: {error}")))?;
-        let problem = match Content::of(&text) {
+        let read = match Content::of(&text) {
             Content::Scenario => None,
-            Content::Model => Some(modem::Model::from_toml(&text).err().map(|error| error.to_string())),
-            Content::Card => Some(euicc::spec::CardSpec::from_toml(&text).err().map(|error| error.to_string())),
-            Content::Network => {
-                Some(modem::network::NetworkSpec::from_toml(&text).err().map(|error| error.to_string()))
-            }
+            Content::Model => Some(toml_file::model(&path, &text).map(drop)),
+            Content::Card => Some(toml_file::card(&path, &text).map(drop)),
+            Content::Network => Some(toml_file::network(&path, &text).map(drop)),
         };
-        if let Some(problem) = problem {
-            if let Some(problem) = problem {
+        if let Some(read) = read {
+            if let Err(mistakes) = read {
                 wrong += 1;
-                let _ = writeln!(io::stderr(), "{path}: {problem}");
+                tell(&mistakes);
             }
             continue;
         }
@@ -841,7 +856,7 @@ pub(crate) fn model(wanted: &str) -> Result<modem::Model, Abort> {
             .map_err(|error| Abort::usage(format!("{error}; a file is given with its ending, as in ./{wanted}.toml")));
     }
     let text = std::fs::read_to_string(path).map_err(|error| Abort::usage(format!("cannot read {wanted}: {error}")))?;
-    modem::Model::from_toml(&text).map_err(|error| Abort::usage(format!("{wanted}: {error}")))
+    Ok(toml_file::model(wanted, &text)?)
 }
 
 // pki

@@ -37,5 +37,6 @@ pub mod schema;
 pub mod smdp_cmd;
 pub mod tidy;
 pub mod timeline;
+pub mod toml_file;
 pub mod traffic;
 pub mod up;

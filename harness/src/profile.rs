@@ -1,15 +1,18 @@
 //! `esimlab profile`: what is in a profile package and what a card makes of it; packages from descriptions.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use euicc::{CardConfig, ElementReport, Outcome, PackageReport};
 use rsp::Eid;
-use smdp::profile::{Profile, ProfileSpec, parse_list};
+use smdp::profile::{Profile, ProfileError, ProfileSpec};
 
 use crate::cli::{Abort, print};
 use crate::runner::result::exit;
+use crate::scenario::error::Mistakes;
+use crate::toml_file::{self, Wrong};
 
 /// The commands of `esimlab profile`.
 #[derive(Debug, Subcommand)]
@@ -176,24 +179,7 @@ fn in_short(element: &ElementReport) -> String {
 fn build(file: &Path, out: &Path) -> Result<u8, Abort> {
     let text = std::fs::read_to_string(file)
         .map_err(|error| Abort::usage(format!("cannot read {}: {error}", file.display())))?;
-    let wrong = |error: String| Abort::usage(format!("{}: {error}", file.display()));
-    let table: toml::Table = toml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
-    // A profile has values at the top, a list of profiles tables alone.
-    let is_list = !table.is_empty() && table.values().all(toml::Value::is_table);
-    let packages: Vec<(PathBuf, Profile)> = if is_list {
-        let list = parse_list(&text).map_err(|error| wrong(error.to_string()))?;
-        let make = |(name, spec): (String, ProfileSpec)| {
-            if name.contains(['/', '\\']) || name.starts_with('.') {
-                return Err(wrong(format!("{name:?} cannot be the name of a file")));
-            }
-            let profile = Profile::build(&spec).map_err(|error| wrong(error.to_string()))?;
-            Ok((out.join(format!("{name}.der")), profile))
-        };
-        list.into_iter().map(make).collect::<Result<_, Abort>>()?
-    } else {
-        let spec: ProfileSpec = toml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
-        vec![(out.to_owned(), Profile::build(&spec).map_err(|error| wrong(error.to_string()))?)]
-    };
+    let (packages, is_list) = described(&file.display().to_string(), &text, out)?;
     let failed = |path: &Path, error: std::io::Error| Abort::usage(format!("cannot write {}: {error}", path.display()));
     if is_list {
         std::fs::create_dir_all(out).map_err(|error| failed(out, error))?;
@@ -204,4 +190,83 @@ fn build(file: &Path, out: &Path) -> Result<u8, Abort> {
         print(&format!("{}: {name}, ICCID {iccid}, {} bytes\n", path.display(), profile.package().len()));
     }
     Ok(exit::PASSED)
+}
+
+/// The profiles of a description, each with the file that it goes to, and whether they are a list.
+fn described(file: &str, text: &str, out: &Path) -> Result<(Vec<(PathBuf, Profile)>, bool), Mistakes> {
+    // A profile has values at the top, a list of profiles tables alone.
+    let is_list = |text: &str| {
+        let table: Option<toml::Table> = text.parse().ok();
+        table.is_some_and(|table| !table.is_empty() && table.values().all(toml::Value::is_table))
+    };
+    let is_list = is_list(text);
+    let packages: Vec<(PathBuf, Profile)> = match is_list {
+        true => toml_file::read(file, text, |text| {
+            let list: BTreeMap<String, ProfileSpec> = toml::from_str(text)?;
+            list.iter().map(|(key, spec)| Ok((out.join(format!("{key}.der")), built(key, spec)?))).collect()
+        })?,
+        false => toml_file::read(file, text, |text| {
+            let spec: ProfileSpec = toml::from_str(text)?;
+            Ok(vec![(out.to_owned(), Profile::build(&spec).map_err(|error| refused(&[], error))?)])
+        })?,
+    };
+    Ok((packages, is_list))
+}
+
+/// A profile of a list.
+fn built(key: &str, spec: &ProfileSpec) -> Result<Profile, Wrong> {
+    if key.contains(['/', '\\']) || key.starts_with('.') {
+        return Err(Wrong::at([key], format!("{key:?} cannot be the name of a file")));
+    }
+    Profile::build(spec).map_err(|error| refused(&[key], error))
+}
+
+/// What is wrong with the description of a profile that is found at this path of a file.
+pub(crate) fn refused(path: &[&str], error: ProfileError) -> Wrong {
+    match error {
+        ProfileError::Value { field, rule, .. } => Wrong::at(path.iter().chain([&field]), format!("`{field}` {rule}")),
+        other => Wrong::at(path, other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mistakes_in_descriptions_are_told_at_their_places() {
+        let told = |text: &str| match described("profile.toml", text, Path::new("out")) {
+            Ok(_) => String::new(),
+            Err(mistakes) => mistakes.render(false, 100),
+        };
+        let one = "\
+name = 'Mine'
+provider = 'Me'
+iccid = '8999901000000000013'
+imsi = '00101'
+clas = 'test'
+class = 'tset'
+ki = 'xyz'
+opc = '00'
+algorithm = 'milenag'
+";
+        let list = "\
+[first]
+name = 'One'
+provider = 'Me'
+iccid = '8999901000000000013'
+imsi = '001010000000001'
+ki = '000102030405060708090A0B0C0D0E0F'
+opc = '000102030405060708090A0B0C0D0E0F'
+msisdn = 'what'
+
+['../second']
+name = 'Two'
+provider = 'Me'
+iccid = '8999901000000000021'
+imsi = '001010000000002'
+ki = '000102030405060708090A0B0C0D0E0F'
+";
+        insta::assert_snapshot!([told(one), told(list)].concat());
+    }
 }

@@ -20,7 +20,7 @@ use rsp::crypto::{Curve, Random, SystemRandom};
 use rsp::ids::to_hex;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use smdp::front::{ClientOptions, FaultSpec};
+use smdp::front::{ClientOptions, FaultError, FaultSpec};
 use smdp::manage::{ManageOptions, ManageServer, Watch};
 use smdp::profile::ProfileSpec;
 use smdp::server::ProfileType;
@@ -33,7 +33,10 @@ use smdp::{
 use crate::cli::{Abort, Ended};
 use crate::lab::{cannot_listen, flawed_identities, own_host, system_time};
 use crate::order_cmd::{Control, default_control};
+use crate::profile::refused;
 use crate::runner::result::exit;
+use crate::scenario::error::Mistakes;
+use crate::toml_file::{self, Wrong};
 
 /// How long a server that is to end waits for what is under way.
 const LAST_WORDS: Duration = Duration::from_secs(10);
@@ -171,6 +174,62 @@ fn lab(error: impl std::fmt::Display) -> Abort {
     Abort::lab(error.to_string())
 }
 
+impl Config {
+    /// Reads a file; tells all that is wrong with it.
+    fn read(file: &str, text: &str) -> Result<Self, Mistakes> {
+        toml_file::read(file, text, |text| {
+            let config: Config = toml::from_str(text)?;
+            match config.mistake() {
+                None => Ok(config),
+                Some(wrong) => Err(wrong),
+            }
+        })
+    }
+
+    /// What is wrong beside single values.
+    fn mistake(&self) -> Option<Wrong> {
+        let mut catalog = smdp::profile::built_in();
+        for (name, spec) in &self.profiles {
+            if let Err(error) = Profile::build(spec) {
+                return Some(refused(&["profiles", name], error));
+            }
+        }
+        catalog.extend(self.profiles.clone());
+        for (index, order) in self.orders.iter().enumerate() {
+            if !catalog.contains_key(&order.profile) {
+                let path = ["order", &index.to_string(), "profile"];
+                return Some(Wrong::word(path, &order.profile, catalog.keys().map(String::as_str)));
+            }
+            if let Some(Err(error)) = order.eid.as_deref().map(Eid::parse) {
+                return Some(Wrong::at(["order", &index.to_string(), "eid"], error.to_string()));
+            }
+        }
+        for (name, kind) in &self.es2plus.types {
+            if !catalog.contains_key(&kind.profile) {
+                let path = ["es2plus", "types", name, "profile"];
+                return Some(Wrong::word(path, &kind.profile, catalog.keys().map(String::as_str)));
+            }
+        }
+        for (index, fault) in self.faults.iter().enumerate() {
+            let index = index.to_string();
+            match fault.fault() {
+                Ok(_) => {}
+                Err(FaultError::Word { layer, word, known }) if layer != "refuse" => {
+                    return Some(Wrong::word(["fault", &index, layer], &word, known.split(", ")));
+                }
+                Err(error) => {
+                    let path = match &error {
+                        FaultError::Word { layer, .. } => vec!["fault", &index, layer],
+                        _ => vec!["fault", &index],
+                    };
+                    return Some(Wrong::at(path, error.to_string()));
+                }
+            }
+        }
+        None
+    }
+}
+
 /// Runs `esimlab smdp` until it is ended.
 pub(crate) fn run(args: &SmdpArgs) -> Result<u8, Abort> {
     let config = match &args.config {
@@ -178,7 +237,7 @@ pub(crate) fn run(args: &SmdpArgs) -> Result<u8, Abort> {
         Some(path) => {
             let text = std::fs::read_to_string(path)
                 .map_err(|error| Abort::usage(format!("cannot read {}: {error}", path.display())))?;
-            toml::from_str(&text).map_err(|error| Abort::usage(format!("{}: {error}", path.display())))?
+            Config::read(&path.display().to_string(), &text)?
         }
     };
     let pki = match &args.pki {
@@ -567,8 +626,41 @@ mod tests {
         assert_eq!((settings.max_attempts, settings.rebind, settings.credentials.len()), (Some(5), false, 2));
         assert_eq!(settings.profile_types["Basic"].stock, Some(7));
         assert!(settings.progress);
-        assert!(toml::from_str::<Config>("rebnd = true").unwrap_err().to_string().contains("rebind"));
         let unknown = OrderConfig { profile: "none".to_owned(), ..toml::from_str("profile = 'x'").unwrap() };
         assert!(order_spec(&unknown, &catalog).is_err());
+    }
+
+    #[test]
+    fn mistakes_in_a_configuration_are_told_at_their_places() {
+        let text = r#"
+rebnd = true
+max-attempts = "many"
+
+[profiles.mine]
+name = "Mine"
+provider = "Me"
+iccid = "8944"
+imsi = "00101"
+ki = "000102030405060708090A0B0C0D0E0F"
+opc = "000102030405060708090A0B0C0D0E0F"
+
+[[order]]
+profile = "operater-a"
+state = "instaled"
+
+[[order]]
+profile = "operator-a"
+eid = "89049032123451234512345678901236"
+
+[[fault]]
+tcp = "rest"
+
+[[fault]]
+refuse = "8.8/x"
+
+[es2plus.types.Basic]
+profile = "nobody"
+"#;
+        insta::assert_snapshot!(Config::read("server.toml", text).unwrap_err().render(false, 100));
     }
 }

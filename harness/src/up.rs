@@ -22,6 +22,7 @@ use crate::control::{Access, ControlPort};
 use crate::lab::{Lab, LabError, card_profile, system_time};
 use crate::runner::result::exit;
 use crate::timeline::Timeline;
+use crate::toml_file;
 
 /// How many events of a lab that stays up are kept.
 const KEPT_EVENTS: usize = 10_000;
@@ -238,7 +239,7 @@ fn read_card(name: &str) -> Result<CardSpec, Abort> {
     }
     let refuse = |problem: String| Abort::usage(format!("{name}: {problem}"));
     let text = std::fs::read_to_string(path).map_err(|error| refuse(error.to_string()))?;
-    let mut card = CardSpec::from_toml(&text).map_err(|error| refuse(error.to_string()))?;
+    let mut card = toml_file::card(name, &text)?;
     for index in 0..card.profiles.len() {
         let source = &mut card.profiles[index].source;
         if let ProfileSource::Package(file) = source {
@@ -246,7 +247,8 @@ fn read_card(name: &str) -> Result<CardSpec, Abort> {
         }
         if let Err(problem) = card_profile(source) {
             let problem = format!("{source}: {problem}");
-            return Err(refuse(card.refuse_profile(&text, index, &problem).to_string()));
+            let wrong = card.refuse_profile(&text, index, &problem).into();
+            return Err(toml_file::refused(name, &text, &wrong).into());
         }
     }
     Ok(card)
@@ -256,7 +258,7 @@ fn read_card(name: &str) -> Result<CardSpec, Abort> {
 fn read_network(path: &Path) -> Result<modem::network::NetworkSpec, Abort> {
     let refuse = |problem: String| Abort::usage(format!("{}: {problem}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|error| refuse(error.to_string()))?;
-    modem::network::NetworkSpec::from_toml(&text).map_err(|error| refuse(error.to_string()))
+    Ok(toml_file::network(&path.display().to_string(), &text)?)
 }
 
 /// Loads the folder, or fills it when there is nothing in it.

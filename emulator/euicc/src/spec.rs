@@ -35,9 +35,16 @@ use crate::config::{CardConfig, Quirks, RefreshMode, SwitchForm, ppr, rsp_capabi
 /// A file that describes no card.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum SpecError {
-    /// It cannot be read; the message shows the place.
-    #[error("{0}")]
-    Toml(String),
+    /// It cannot be read. The text holds line, column and the line itself.
+    #[error("{text}")]
+    Toml {
+        /// The whole description, of several lines.
+        text: String,
+        /// The mistake in one line.
+        message: String,
+        /// Where in the file it is, in bytes.
+        span: Option<Range<usize>>,
+    },
     /// There is no built-in card of this name.
     #[error("there is no card {name:?}; the built-in ones are {}", CardSpec::names().collect::<Vec<_>>().join(", "))]
     Unknown {
@@ -130,12 +137,13 @@ impl SpecError {
         let length =
             text.get(start..place.end).and_then(|part| part.lines().next()).map_or(1, |part| part.chars().count());
         let margin = " ".repeat(line.to_string().len());
-        SpecError::Toml(format!(
+        let text = format!(
             "TOML error at line {line}, column {}\n{margin} |\n{line} | {content}\n{margin} | {}{}\n{problem}\n",
             column + 1,
             " ".repeat(column),
             "^".repeat(length.max(1)),
-        ))
+        );
+        SpecError::Toml { text, message: problem.to_owned(), span: Some(place) }
     }
 }
 
@@ -163,7 +171,11 @@ impl CardSpec {
 
     /// Reads a file.
     pub fn from_toml(text: &str) -> Result<Self, SpecError> {
-        let file: File = toml::from_str(text).map_err(|error| SpecError::Toml(error.to_string()))?;
+        let file: File = toml::from_str(text).map_err(|error: toml::de::Error| SpecError::Toml {
+            text: error.to_string(),
+            message: error.message().to_owned(),
+            span: error.span(),
+        })?;
         let (mut profiles, mut places) = (Vec::new(), Vec::new());
         for entry in &file.profile {
             let profile = entry.get_ref();

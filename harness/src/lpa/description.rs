@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::scenario::ast::LpaSettings;
+use crate::scenario::error::Mistakes;
+use crate::toml_file::{self, Wrong};
 
 /// The descriptions that are built in, by name.
 const BUILT_IN: [(&str, &str); 2] = [("lpad", include_str!("lpad.toml")), ("lpac", include_str!("lpac.toml"))];
@@ -533,12 +535,27 @@ pub enum DescriptionError {
 }
 
 impl Description {
+    /// Reads a description; tells all that is wrong with it.
+    pub fn from_file(file: &str, text: &str) -> Result<Self, Mistakes> {
+        toml_file::read(file, text, |text| {
+            let description: Description = toml::from_str(text)?;
+            match description.mistake() {
+                None => Ok(description),
+                Some(wrong) => Err(wrong),
+            }
+        })
+    }
+
     /// Reads a description.
     pub fn from_toml(text: &str) -> Result<Self, DescriptionError> {
-        let description: Description =
-            toml::from_str(text).map_err(|error| DescriptionError::Form(error.to_string()))?;
-        let wrong = |what: String| Err(DescriptionError::Form(what));
-        for rule in &description.codes {
+        Description::from_file("the description", text)
+            .map_err(|mistakes| DescriptionError::Form(mistakes.render(false, 100)))
+    }
+
+    /// What is wrong beside single values.
+    fn mistake(&self) -> Option<Wrong> {
+        for (index, rule) in self.codes.iter().enumerate() {
+            let wrong = |what: String| Some(Wrong::at(["code".to_owned(), index.to_string()], what));
             if rule.json.is_empty() && rule.pattern.is_none() {
                 return wrong(format!("a [[code]] for {} needs `json`, `pattern` or both", rule.tells.name()));
             }
@@ -546,15 +563,17 @@ impl Description {
                 return wrong(format!("a [[code]] for {} has a `value` but no `pattern`", rule.tells.name()));
             }
         }
-        for (name, value) in [("success", &description.result.success), ("object", &description.result.object)] {
+        for (name, value) in [("success", &self.result.success), ("object", &self.result.object)] {
             if let Some(pointer) = value.keys().find(|pointer| !pointer.starts_with('/')) {
-                return wrong(format!("result.{name} has {pointer:?}; write a JSON Pointer, as in \"/{pointer}\""));
+                let what = format!("result.{name} has {pointer:?}; write a JSON Pointer, as in \"/{pointer}\"");
+                return Some(Wrong::at(["result", name, pointer], what));
             }
         }
-        if !description.result.success.is_empty() && description.result.object.is_empty() {
-            return wrong("result.success speaks of the result object, which needs result.object".to_owned());
+        if !self.result.success.is_empty() && self.result.object.is_empty() {
+            let what = "result.success speaks of the result object, which needs result.object";
+            return Some(Wrong::at(["result", "success"], what));
         }
-        Ok(description)
+        None
     }
 
     /// The description with this name, of those that are built in.
@@ -845,6 +864,34 @@ mod tests {
                 .to_string()
                 .contains("format 1")
         );
+    }
+
+    #[test]
+    fn all_mistakes_of_a_description_are_told() {
+        let text = "\
+format = 1
+name = 'x'
+progam = 'x'
+program = 'x'
+deadline = '2'
+
+[operation.donwload]
+args = ['a']
+
+[operation.enable]
+args = ['{tyt}', 'b']
+
+[[code]]
+tells = 'curll'
+json = ['/x']
+
+[[code]]
+tells = 'curl'
+
+[result]
+object = { type = 'lpa' }
+";
+        insta::assert_snapshot!(Description::from_file("my-lpa.toml", text).unwrap_err().render(false, 100));
     }
 
     #[test]

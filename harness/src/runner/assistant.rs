@@ -18,6 +18,7 @@ use super::check::Reported;
 pub use crate::lpa::Call;
 use crate::lpa::{Answer, DEFAULT_ADDRESS, Description, DescriptionError, Given, OperationName, Output};
 use crate::scenario::ast::{LpaSettings, Operation, Scenario, Step, StepAction};
+use crate::scenario::error::Mistakes;
 use crate::timeline::{Kind, Role, Timeline};
 
 /// The longest line that is taken from an LPA; a line without end must not fill the memory.
@@ -92,6 +93,9 @@ pub enum ChoiceError {
         /// What the system says.
         error: io::Error,
     },
+    /// The description has mistakes.
+    #[error("{0}")]
+    Mistakes(Mistakes),
     /// The description or the command line is not as it should be.
     #[error("{place}: {error}")]
     Description {
@@ -131,7 +135,8 @@ impl Assistant {
         if path.extension().is_some_and(|extension| extension == "toml") {
             let file =
                 std::fs::read_to_string(path).map_err(|error| ChoiceError::Read { path: path.to_owned(), error })?;
-            return Ok(Assistant::described(Description::from_toml(&file).map_err(place)?, None));
+            let read = Description::from_file(&path.display().to_string(), &file).map_err(ChoiceError::Mistakes)?;
+            return Ok(Assistant::described(read, None));
         }
         if text.contains(char::is_whitespace) || text.contains('{') {
             return Ok(Assistant::described(Description::of_command(text).map_err(place)?, None));
@@ -460,7 +465,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("lpa.toml");
         std::fs::write(&file, "format = 1\nname = 'x'\nprogramme = 'x'\n").unwrap();
-        let error = Assistant::chosen(file.to_str().unwrap()).unwrap_err().to_string();
-        assert!(error.contains("lpa.toml") && error.contains("line 3") && error.contains("programme"), "{error}");
+        let error = Assistant::chosen(file.to_str().unwrap()).unwrap_err();
+        let ChoiceError::Mistakes(mistakes) = error else { panic!("{error}") };
+        let told = mistakes.render(false, 100);
+        assert!(told.contains("lpa.toml:3:1") && told.contains("did you mean `program`?"), "{told}");
     }
 }

@@ -43,6 +43,8 @@ pub struct NetworkError {
     pub message: String,
     /// Where in the file it is, in bytes.
     pub span: Option<Range<usize>>,
+    /// Which operator it is about, counted from 0, when no single value is wrong.
+    pub operator: Option<usize>,
 }
 
 /// A network around the modem.
@@ -78,34 +80,46 @@ impl NetworkSpec {
             text: error.to_string().trim_end().to_owned(),
             message: error.message().to_owned(),
             span: error.span(),
+            operator: None,
         })?;
-        spec.checked().map_err(|message| NetworkError { text: message.clone(), message, span: None })
+        match spec.mistake() {
+            None => Ok(spec),
+            Some((operator, message)) => {
+                Err(NetworkError { text: message.clone(), message, span: None, operator: Some(operator) })
+            }
+        }
     }
 
     /// Checks what no single value shows.
     pub fn checked(self) -> Result<Self, String> {
+        self.mistake().map_or(Ok(self), |(_, message)| Err(message))
+    }
+
+    /// What is wrong beside single values, and with which operator.
+    fn mistake(&self) -> Option<(usize, String)> {
         for (index, operator) in self.operators.iter().enumerate() {
+            let wrong = |message: String| Some((index, message));
             let earlier = self.operators.get(..index).unwrap_or_default();
             if let Some(plmn) = &operator.plmn
                 && earlier.iter().any(|other| other.plmn.as_ref() == Some(plmn))
             {
-                return Err(format!("the operator {plmn} is there twice"));
+                return wrong(format!("the operator {plmn} is there twice"));
             }
             if operator.plmn.is_none() && !operator.home {
-                return Err("an operator has a `plmn`, or `home = true`: then it is that of the card".to_owned());
+                return wrong("an operator has a `plmn`, or `home = true`: then it is that of the card".to_owned());
             }
             if operator.home && earlier.iter().any(|other| other.home) {
-                return Err("two operators are the home network".to_owned());
+                return wrong("two operators are the home network".to_owned());
             }
             if operator.coverage.is_empty() {
                 let name = operator.name.as_deref().or(operator.plmn.as_deref()).unwrap_or("home");
-                return Err(format!(
+                return wrong(format!(
                     "the operator {name} has no coverage: tell the technologies, `coverage = {{ lte = -91 }}`, and \
                      `none` for one that cannot be received at present"
                 ));
             }
         }
-        Ok(self)
+        None
     }
 }
 

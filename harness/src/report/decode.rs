@@ -5,6 +5,8 @@
 use std::fmt::Write as _;
 
 use rsp::cert::Certificate;
+use rsp::es10::auth::AuthenticateErrorCode;
+use rsp::es10::download::{BppCommandId, CancelSessionReason, DownloadErrorCode, ErrorReason};
 use rsp::ids::{Iccid, to_hex};
 use rsp::tlv::{Tag, Tlv, TlvError};
 
@@ -342,6 +344,17 @@ fn element(bytes: &[u8]) -> Option<(Tag, &[u8], usize, &[u8])> {
     }
 }
 
+/// A binary field of ES9+ that is no TLV of SGP.22's, in words.
+pub fn plain_field(name: &str, bytes: &[u8]) -> Option<String> {
+    if name.ends_with("Challenge") {
+        return Some(to_hex(bytes));
+    }
+    if name.ends_with("Certificate") {
+        return Certificate::parse(bytes).ok().map(|certificate| certificate_words(&certificate));
+    }
+    None
+}
+
 fn certificate_words(certificate: &Certificate) -> String {
     let mut text = format!("certificate of {} bytes", certificate.der().len());
     let parts = [
@@ -390,16 +403,24 @@ fn words(name: &str, value: &[u8]) -> String {
             (127, "undefinedError"),
         ]),
         "setNicknameResult" => of_list(&[(0, "ok"), (1, "iccidNotFound"), (127, "undefinedError")]),
-        "seqNumber"
-        | "deleteNotificationStatus"
-        | "authenticateErrorCode"
-        | "downloadErrorCode"
-        | "bppCommandId"
-        | "errorReason"
-        | "reason"
-        | "INTEGER"
-        | "resetResult"
-        | "setDefaultDpAddressResult" => number().map(|number| number.to_string()),
+        "resetResult" => of_list(&[(0, "ok"), (1, "nothingToDelete"), (5, "catBusy"), (127, "undefinedError")]),
+        "deleteNotificationStatus" => of_list(&[(0, "ok"), (1, "nothingToDelete"), (127, "undefinedError")]),
+        "setDefaultDpAddressResult" => of_list(&[(0, "ok"), (127, "undefinedError")]),
+        "authenticateErrorCode" => number().map(|code| numbered(code, AuthenticateErrorCode::from_code(code).name())),
+        "downloadErrorCode" => number().map(|code| numbered(code, DownloadErrorCode::from_code(code).name())),
+        "bppCommandId" => number().map(|code| numbered(code, BppCommandId::from_code(code).name())),
+        "errorReason" => number().map(|code| numbered(code, ErrorReason::from_code(code).name())),
+        "reason" => number().map(|code| numbered(code, CancelSessionReason::from_code(code).name())),
+        // A bit string: the number of bits that are not used, then the bits (NotificationEvent).
+        "profileManagementOperation" => match value {
+            [_, bits] => {
+                let events = [(0x80, "install"), (0x40, "enable"), (0x20, "disable"), (0x10, "delete")];
+                let set: Vec<&str> = events.iter().filter(|(bit, _)| bits & bit != 0).map(|(_, name)| *name).collect();
+                (!set.is_empty()).then(|| format!("{} ({})", set.join(", "), to_hex(value)))
+            }
+            _ => None,
+        },
+        "seqNumber" | "INTEGER" => number().map(|number| number.to_string()),
         _ => None,
     };
     known.unwrap_or_else(|| match std::str::from_utf8(value) {
@@ -409,6 +430,10 @@ fn words(name: &str, value: &[u8]) -> String {
         _ if value.is_empty() => "empty".to_owned(),
         _ => hex(value),
     })
+}
+
+fn numbered(code: u32, name: &str) -> String {
+    format!("{code} ({name})")
 }
 
 /// Whether a value that could be text is one: a name that says so, or letters that are hardly there by chance.
@@ -496,6 +521,24 @@ mod tests {
             eprintln!("skipped: {folder}/{name} is not there");
         }
         data
+    }
+
+    #[test]
+    fn numbers_are_told_with_their_names() {
+        for (name, value, told) in [
+            ("profileManagementOperation", &[7, 0x80][..], "install (0780)"),
+            ("profileManagementOperation", &[4, 0xF0], "install, enable, disable, delete (04F0)"),
+            ("profileManagementOperation", &[4, 0], "0400"),
+            ("errorReason", &[9], "9 (installFailedDueToIccidAlreadyExistsOnEuicc)"),
+            ("reason", &[3], "3 (metadataMismatch)"),
+            ("deleteNotificationStatus", &[1], "1 (nothingToDelete)"),
+            ("bppCommandId", &[99], "99 (unknown)"),
+        ] {
+            assert_eq!(words(name, value), told, "{name}");
+        }
+        assert_eq!(plain_field("euiccChallenge", &[0xC5, 0x0E]).as_deref(), Some("C50E"));
+        assert_eq!(plain_field("serverCertificate", &[0x30, 0]), None);
+        assert_eq!(plain_field("euiccInfo1", &[0xBF, 0x20, 0]), None);
     }
 
     #[test]

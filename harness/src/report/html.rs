@@ -6,8 +6,12 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use miniz_oxide::deflate::compress_to_vec_zlib;
+
 use super::printable;
-use super::sequence::{rows, svg};
+use super::sequence::{Row, rows, svg};
 use crate::runner::result::{Failure, RunResult, ScenarioResult, Verdict};
 
 const STYLE: &str = include_str!("assets/report.css");
@@ -196,27 +200,31 @@ fn case(page: &mut String, index: usize, named: &Named, scenario: &ScenarioResul
         let rows = rows(&scenario.timeline);
         let _ = writeln!(
             page,
-            "<h3>Timeline</h3>\n<p class=\"soft\">{} events in {} rows; times in ms. A click on a row shows the message.\
-             </p>\n<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Timeline of {}\">\n{}</div>\n\
-             <pre class=\"message\" hidden></pre>",
+            "<h3>Timeline</h3>\n<p class=\"soft\">{} events in {} rows; times in ms. A click on a row, or Enter, shows the \
+             message; the arrow keys go from row to row.</p>\n<div class=\"scroll diagram\" tabindex=\"0\" \
+             role=\"region\" aria-label=\"Timeline of {id}\"><noscript>The timeline is drawn by a script, which this \
+             browser does not run.</noscript></div>\n<pre class=\"message\" aria-live=\"polite\" hidden></pre>\n\
+             <script type=\"text/plain\">{}</script>",
             scenario.timeline.len(),
             rows.len(),
-            shown(&scenario.id),
-            svg(&rows, &format!("Timeline of {}", scenario.id))
+            packed(&rows, &scenario.id),
+            id = shown(&scenario.id),
         );
-        let details: Vec<&str> = rows.iter().map(|row| row.detail.as_str()).collect();
-        let _ = writeln!(page, "<script type=\"application/json\">{}</script>", json(&details));
     }
     let _ = writeln!(
         page,
-        "<p class=\"soft\">Again: <code>{}</code></p>\n</div>\n</details>",
-        shown(&named.run.info.again(&scenario.path))
+        "<p class=\"soft\">Again: <code>{}</code> · <a href=\"#{}\">link to this case</a></p>\n</div>\n</details>",
+        shown(&named.run.info.again(&scenario.path)),
+        anchor(index, &scenario.id)
     );
 }
 
-/// JSON that can stand inside of `<script>`: a `<` cannot end it, and no comment begins.
-fn json(texts: &[&str]) -> String {
-    serde_json::to_string(texts).unwrap_or_else(|_| "[]".to_owned()).replace('<', "\\u003c")
+/// The diagram of a timeline and what stands behind its rows, compressed (zlib) and in base64: a page with some hundreds
+/// of scenarios is a quarter as large, and a browser builds a diagram only when its scenario is opened.
+fn packed(rows: &[Row], id: &str) -> String {
+    let details: Vec<&str> = rows.iter().map(|row| row.detail.as_str()).collect();
+    let text = serde_json::json!({ "svg": svg(rows, &format!("Timeline of {id}")), "details": details }).to_string();
+    BASE64.encode(compress_to_vec_zlib(text.as_bytes(), 6))
 }
 
 fn failed(page: &mut String, path: &str, failure: &Failure) {
@@ -346,8 +354,22 @@ mod tests {
         let page = render(&[named]);
         assert!(!page.contains("<script>alert"));
         assert!(!page.contains("<i>"));
-        // The text of the program itself, and one JSON for the one timeline.
+        // The program itself, and the packed timeline of the one scenario that has one.
         assert_eq!(page.matches("</script>").count(), 2);
+    }
+
+    #[test]
+    fn a_timeline_is_unpacked_to_its_diagram_and_messages() {
+        let page = render(&[named("lpad")]);
+        let (_, rest) = page.split_once("<script type=\"text/plain\">").unwrap();
+        let (packed, _) = rest.split_once("</script>").unwrap();
+        let bytes = miniz_oxide::inflate::decompress_to_vec_zlib(&BASE64.decode(packed).unwrap()).unwrap();
+        let json: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+        let svg = json["svg"].as_str().unwrap();
+        let details = json["details"].as_array().unwrap();
+        assert!(svg.starts_with("<svg class=\"seq\"") && svg.trim_end().ends_with("</svg>"), "{svg}");
+        assert_eq!(svg.matches("class=\"row").count(), details.len());
+        assert_eq!(details[0], "port 0\n> AT\n");
     }
 
     #[test]

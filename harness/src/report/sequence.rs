@@ -358,6 +358,11 @@ fn field(detail: &mut String, name: &str, value: &Value, side: Side) {
                 (_, "euiccInfo1" | "pendingNotification") | (Side::Request, _) => Side::Response,
                 (Side::Response, _) => Side::Request,
             };
+            // Neither is a TLV: a certificate has no tag of SGP.22's, a challenge none at all.
+            if let Some(words) = decode::plain_field(name, &bytes) {
+                let _ = writeln!(detail, "{name}: {words}");
+                return;
+            }
             let _ = writeln!(detail, "{name}, {} bytes", bytes.len());
             for line in decode::tree(&bytes, side).lines() {
                 let _ = writeln!(detail, "  {line}");

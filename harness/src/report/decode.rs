@@ -530,7 +530,7 @@ mod tests {
             ("profileManagementOperation", &[4, 0xF0], "install, enable, disable, delete (04F0)"),
             ("profileManagementOperation", &[4, 0], "0400"),
             ("errorReason", &[9], "9 (installFailedDueToIccidAlreadyExistsOnEuicc)"),
-            ("reason", &[3], "3 (metadataMismatch)"),
+            ("reason", &[4], "4 (metadataMismatch)"),
             ("deleteNotificationStatus", &[1], "1 (nothingToDelete)"),
             ("bppCommandId", &[99], "99 (unknown)"),
         ] {

@@ -367,7 +367,7 @@ mod tests {
         let json: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
         let svg = json["svg"].as_str().unwrap();
         let details = json["details"].as_array().unwrap();
-        assert!(svg.starts_with("<svg class=\"seq\"") && svg.trim_end().ends_with("</svg>"), "{svg}");
+        assert!(svg.starts_with("<svg class=\"seq head\"") && svg.trim_end().ends_with("</svg>"), "{svg}");
         assert_eq!(svg.matches("class=\"row").count(), details.len());
         assert_eq!(details[0], "port 0\n> AT\n");
     }

@@ -295,7 +295,8 @@ impl Reader {
         for (what, bytes, side) in [("command", &open.command, Side::Request), ("answer", &open.answer, Side::Response)]
         {
             // Data that is no TLV (an AID to select, a PIN) is in the bytes below.
-            if !bytes.is_empty() && (is_store || is_tlv(bytes)) {
+            let is_selection = open.first.get(1) == Some(&0xA4) && side == Side::Request;
+            if !bytes.is_empty() && (is_store || is_tlv(bytes)) && !is_selection {
                 let _ = write!(detail, "\n{what}, {} bytes\n{}", bytes.len(), decode::tree(bytes, side));
             }
         }
@@ -382,24 +383,28 @@ fn lane(role: Role) -> usize {
     LANES.iter().find(|(of, _)| *of == role).map_or(LANES[0].1, |(_, x)| *x)
 }
 
-/// The rows as SVG. Each row is a button with the class `row`; its number is in `data-row`.
+/// The rows as SVG, below one with the names of the parts, which stays in sight. Each row is a button with the class
+/// `row`; its number is in `data-row`.
 pub fn svg(rows: &[Row], title: &str) -> String {
-    let height = HEAD + rows.len() * ROW + 12;
+    let height = rows.len() * ROW + 12;
     let mut svg = format!(
-        "<svg class=\"seq\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" height=\"{height}\" role=\"group\" \
+        "<svg class=\"seq head\" viewBox=\"0 0 {WIDTH} {HEAD}\" width=\"{WIDTH}\" height=\"{HEAD}\" \
+         aria-hidden=\"true\">\n"
+    );
+    for (role, x) in LANES {
+        let _ = writeln!(svg, "<text class=\"who\" x=\"{x}\" y=\"20\">{}</text>", role.name());
+    }
+    let _ = write!(
+        svg,
+        "</svg>\n<svg class=\"seq\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" height=\"{height}\" role=\"group\" \
          aria-label=\"{}\">\n",
         escaped(title)
     );
-    for (role, x) in LANES {
-        let _ = writeln!(
-            svg,
-            "<line class=\"lane\" x1=\"{x}\" y1=\"{HEAD}\" x2=\"{x}\" y2=\"{height}\"/>\
-             <text class=\"who\" x=\"{x}\" y=\"20\">{}</text>",
-            role.name()
-        );
+    for (_, x) in LANES {
+        let _ = writeln!(svg, "<line class=\"lane\" x1=\"{x}\" y1=\"0\" x2=\"{x}\" y2=\"{height}\"/>");
     }
     for (index, row) in rows.iter().enumerate() {
-        let y = HEAD + index * ROW + 18;
+        let y = index * ROW + 18;
         let bad = if row.bad { " bad" } else { "" };
         let _ = write!(
             svg,

@@ -329,7 +329,10 @@ impl State {
                     self.stop_card();
                     self.start_card();
                 }
-                (Refresh::Files, ProfileSwitch::Refresh) => self.read_card(),
+                (Refresh::Files, ProfileSwitch::Refresh) => {
+                    self.network.card_has_changed();
+                    self.read_card();
+                }
             }
         }
         was_reset

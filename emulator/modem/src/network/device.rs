@@ -118,6 +118,8 @@ pub(crate) struct Network {
     pub(super) place: Option<Place>,
     /// What the card keeps by now.
     kept: Vec<(CardFile, Vec<u8>)>,
+    /// Files of the card were written by somebody else.
+    files_changed: bool,
     /// Cells that have refused until the modem is switched off or told to try again.
     barred: Vec<(String, Technology)>,
     /// The subscription is of no use until the modem is switched off (TS 24.301 §5.5.1.2.5).
@@ -188,14 +190,15 @@ impl Network {
             self.leave();
             self.subscriber = None;
             urcs.extend(self.tell());
-            if subscriber.is_some() {
-                // TS 31.102 §5.2.6: the card tells at its start who will not have it.
-                self.forbidden = card.read(CardFile::Forbidden).as_deref().map(memory::forbidden).unwrap_or_default();
-                self.kept.clear();
-            }
+            self.files_changed = true;
             self.last = subscriber.clone().or(self.last.take());
             self.subscriber = subscriber;
             self.search = true;
+        }
+        if self.subscriber.is_some() && std::mem::take(&mut self.files_changed) {
+            // TS 31.102 §5.2.6: the card tells at its start who will not have it.
+            self.forbidden = card.read(CardFile::Forbidden).as_deref().map(memory::forbidden).unwrap_or_default();
+            self.kept.clear();
         }
         let before = std::mem::replace(&mut self.wanted, wanted);
         if (before.technologies, before.roaming) != (self.wanted.technologies.clone(), self.wanted.roaming) {
@@ -210,6 +213,12 @@ impl Network {
         self.keep_place(card);
         urcs.extend(self.tell());
         urcs
+    }
+
+    /// The card has told that its files are not what they were (TS 102 223 §6.4.7): what it keeps is read anew.
+    pub(crate) fn card_has_changed(&mut self) {
+        self.files_changed = true;
+        self.search = true;
     }
 
     /// Has the card keep where the modem is, or that it was refused.
@@ -625,6 +634,7 @@ impl Network {
 #[cfg(test)]
 mod tests {
     use super::super::NetworkSpec;
+    use super::super::authentication::CardAnswer;
     use super::super::memory::NoCard;
     use super::*;
     use crate::sim::Home;
@@ -698,6 +708,53 @@ mod tests {
         network.restart();
         let _ = update(&mut network);
         assert_eq!(network.events().len(), 1);
+    }
+
+    /// A card with EF_FPLMN, and what was written to it.
+    struct Kept(Vec<u8>, Vec<CardFile>);
+
+    impl CardSide for Kept {
+        fn authenticate(&mut self, _: &[u8; 16], _: &[u8; 16]) -> CardAnswer {
+            CardAnswer::Nothing
+        }
+
+        fn read(&mut self, file: CardFile) -> Option<Vec<u8>> {
+            (file == CardFile::Forbidden).then(|| self.0.clone())
+        }
+
+        fn write(&mut self, file: CardFile, content: &[u8]) {
+            if file == CardFile::Forbidden {
+                self.0 = content.to_vec();
+            }
+            self.1.push(file);
+        }
+    }
+
+    /// TS 31.102 §4.2.16, TS 23.122 §3.1.
+    #[test]
+    fn what_the_card_forbids() {
+        let mut network = network(&format!("{ABROAD}[[subscription]]\nblacklist = [\"26201\"]\n"));
+        let mut card = Kept(vec![0xFF; 12], Vec::new());
+        let update =
+            |network: &mut Network, card: &mut Kept| network.update(Some(subscriber()), wanted(), Duration::ZERO, card);
+        update(&mut network, &mut card);
+        assert_eq!(network.serving().unwrap().plmn, "26202");
+        assert_eq!(card.0[..6], [0x62, 0xF2, 0x10, 0xFF, 0xFF, 0xFF]);
+        assert_eq!(card.1, [CardFile::Forbidden, CardFile::EvolvedLocation, CardFile::Location]);
+        // Nothing is written twice, and a detach writes nothing.
+        update(&mut network, &mut card);
+        network.update(None, wanted(), Duration::ZERO, &mut card);
+        assert_eq!(card.1.len(), 3);
+        // Somebody else has the card forbid the other one, and nobody any more.
+        card.0 = vec![0xFF, 0xFF, 0xFF, 0x62, 0xF2, 0x20];
+        update(&mut network, &mut card);
+        assert_eq!(network.serving(), None, "one is forbidden by the card, one by the operator");
+        card.0 = vec![0xFF; 6];
+        update(&mut network, &mut card);
+        assert_eq!(network.serving(), None, "it does not know");
+        network.card_has_changed();
+        update(&mut network, &mut card);
+        assert_eq!(network.serving().unwrap().plmn, "26202");
     }
 
     #[test]

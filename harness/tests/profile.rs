@@ -285,7 +285,7 @@ fn mistakes_are_told_with_what_to_do() {
     assert!(wrong(&["profile", "show", &file]).contains("`esimlab profile build` makes a package of it"));
     assert!(wrong(&["profile", "build", &file, "-o", &file]).contains("expected a string"));
     std::fs::write(&file, DESCRIPTION.replace("001010000000101", "1")).unwrap();
-    assert!(wrong(&["profile", "build", &file, "-o", &file]).contains("imsi has to be 6 to 15 digits"));
+    assert!(wrong(&["profile", "build", &file, "-o", &file]).contains("`imsi` has to be 6 to 15 digits"));
 }
 
 #[test]

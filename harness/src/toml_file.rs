@@ -141,7 +141,7 @@ fn all_of<T>(text: &str, first: Wrong, parse: impl Fn(&str) -> Result<T, Wrong>)
             if !taken_out.iter().any(is_taken_out) {
                 list.push(mistake);
             }
-            table.map(|table| (String::new(), table))
+            table.map(|table| (header_name(&rest[table.clone()]), table))
         } else {
             list.push(mistake);
             if wrong.place == Place::Whole { None } else { entry_at(&rest, &span) }
@@ -271,6 +271,13 @@ fn table_at(text: &str, place: &Range<usize>) -> Option<Range<usize>> {
     is_header.then(|| under_header(text, place.start))
 }
 
+/// The last key of the header that a table begins with.
+fn header_name(table: &str) -> String {
+    let header = table.lines().next().unwrap_or_default();
+    let keys = header.split(']').next().unwrap_or_default().trim().trim_start_matches('[');
+    keys.rsplit('.').next().unwrap_or_default().trim().trim_matches(['"', '\'']).to_owned()
+}
+
 /// From the line of a header to the next one.
 fn under_header(text: &str, header: usize) -> Range<usize> {
     let start = text[..header].rfind('\n').map_or(0, |newline| newline + 1);
@@ -372,6 +379,15 @@ weight = 'heavy'
     #[test]
     fn what_is_missing_is_told_once() {
         insta::assert_snapshot!(told("size = 1\n[[part]]\nwait = 1\n[[part]]\nweight = 1\n"));
+    }
+
+    #[test]
+    fn a_table_that_lacks_something_is_not_missing_itself() {
+        let text =
+            Model::named("RM500Q-GL").map(|_| "name = 'x'\n[identity]\nmanufacturer = 'x'\nmodel = 'x'\n").unwrap();
+        let mistakes = model("own.toml", text).unwrap_err();
+        let told: Vec<&str> = mistakes.list.iter().map(|mistake| mistake.message.as_str()).collect();
+        assert_eq!(told, ["`revision` is missing"]);
     }
 
     #[test]

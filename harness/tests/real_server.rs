@@ -245,8 +245,11 @@ fn orders_are_made_over_es2_and_put_back() {
     let page = std::fs::read_to_string(&html).unwrap();
     assert!(page.contains(&format!("<th scope=\"col\">lpad, server {}</th>", server.url())));
     assert!(page.contains("PASS in part") && page.contains("Not looked at: the states of the orders"));
-    // The calls are compared as lpad tells them, and drawn.
-    assert!(page.contains("authenticateClient -&gt; 200"));
+    // The calls are compared as lpad tells them, and are in the timeline for it.
+    let told_by_lpad =
+        |event: &&Value| event["step"]["request"] == "authenticateClient" && event["step"]["http"] == 200;
+    let timeline = of(&lines, "download/by-csim")["timeline"].as_array().unwrap();
+    assert_eq!(timeline.iter().filter(told_by_lpad).count(), 1, "{timeline:#?}");
     assert!(text(&output.stderr).contains("profiles operator-a, installed on a card: "), "{told}");
     // Nothing waits at the server that was made for the run; what a card has is told.
     let left: Vec<String> = server.orders().iter().map(|order| order["state"].as_str().unwrap().to_owned()).collect();

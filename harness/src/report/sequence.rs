@@ -492,6 +492,8 @@ fn draw(svg: &mut String, row: &Row, y: usize) {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use rsp::ids::from_hex;
 
@@ -546,6 +548,19 @@ mod tests {
             at(300, Direction::Response, "+QUSIM: 1"),
             event(310, Role::Lab, Kind::Fault { layer: "tls".into(), text: "closed <&>".to_owned() }),
         ]
+    }
+
+    /// Where nobody sees the requests, those that the LPA tells of are drawn.
+    #[test]
+    fn a_request_that_the_lpa_tells_of_is_an_exchange_with_the_server() {
+        let told = |step| event(1, Role::Assistant, Kind::Lpa { step });
+        let rows = rows(&[
+            told(json!({ "request": "authenticateClient", "server": "smdp.example.com", "http": 200 })),
+            told(json!({ "request": "handleNotification", "server": "smdp.example.com", "curl": 7 })),
+        ]);
+        assert!(rows.iter().all(|row| row.shape == Shape::Exchange(Role::Assistant, Role::Server)));
+        assert_eq!((rows[0].label.as_str(), rows[0].bad), ("authenticateClient -> 200", false));
+        assert_eq!((rows[1].label.as_str(), rows[1].bad), ("handleNotification -> curl 7", true));
     }
 
     #[test]

@@ -39,22 +39,13 @@ impl fmt::Display for AllowWrite {
 /// What has to be allowed for all steps of a scenario, and the step that needs most.
 pub fn needed(scenario: &Scenario) -> (AllowWrite, String) {
     let mut most = (AllowWrite::None, String::new());
-    visit(&scenario.steps, &mut |step| {
+    Step::each(&scenario.steps, &mut |step| {
         let (needed, what) = of_step(step);
         if needed > most.0 {
             most = (needed, what);
         }
     });
     most
-}
-
-fn visit(steps: &[Step], each: &mut impl FnMut(&Step)) {
-    for step in steps {
-        match &step.action {
-            StepAction::Parallel(steps) => visit(steps, each),
-            _ => each(step),
-        }
-    }
 }
 
 fn of_step(step: &Step) -> (AllowWrite, String) {

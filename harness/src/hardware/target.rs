@@ -185,7 +185,7 @@ impl Bench {
         }
         let mut needs_server = !scenario.orders.is_empty() || scenario.expect.orders.is_some();
         let mut reason = None;
-        each(&scenario.steps, &mut |step| match &step.action {
+        Step::each(&scenario.steps, &mut |step| match &step.action {
             StepAction::Card(_) => reason = Some("nobody is here to take the card out or put it in".to_owned()),
             StepAction::Modem(_) => reason = Some("a real modem is not reset or cut off by this".to_owned()),
             StepAction::Clock(_) => reason = Some("the clock of a real host is not set".to_owned()),
@@ -287,7 +287,7 @@ fn is_about(
     expects: impl Fn(&Expect) -> bool,
 ) -> bool {
     let mut is = expects(&scenario.expect);
-    each(&scenario.steps, &mut |step| {
+    Step::each(&scenario.steps, &mut |step| {
         is |= match &step.action {
             StepAction::At { command, reply, .. } => {
                 let text = command.to_string().to_uppercase();
@@ -299,15 +299,6 @@ fn is_about(
         };
     });
     is
-}
-
-fn each(steps: &[Step], act: &mut impl FnMut(&Step)) {
-    for step in steps {
-        match &step.action {
-            StepAction::Parallel(steps) => each(steps, act),
-            _ => act(step),
-        }
-    }
 }
 
 fn iccid_of(profile: &str) -> Option<Iccid> {

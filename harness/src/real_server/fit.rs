@@ -108,7 +108,7 @@ impl RealServer {
 
     fn unfit_steps(&self, scenario: &Scenario) -> Option<String> {
         let mut reason = (scenario.clock.is_some()).then(|| "the clock of a real server is not set".to_owned());
-        each(&scenario.steps, &mut |step| {
+        Step::each(&scenario.steps, &mut |step| {
             let found = match &step.action {
                 StepAction::Clock(_) => Some("the clock of a real server is not set".to_owned()),
                 StepAction::Network(_) => {
@@ -149,7 +149,7 @@ fn names_an_oid(code: &Template) -> bool {
 fn is_about_the_server(scenario: &Scenario) -> bool {
     let names = |template: &Template| template.variables().any(|variable| *variable == Variable::Smdp);
     let mut is = scenario.card.default_smdp.as_ref().is_some_and(names);
-    each(&scenario.steps, &mut |step| {
+    Step::each(&scenario.steps, &mut |step| {
         is |= match &step.action {
             StepAction::At { command, .. } => names(command),
             StepAction::Lpa { operation, .. } => match operation {
@@ -161,13 +161,4 @@ fn is_about_the_server(scenario: &Scenario) -> bool {
         };
     });
     is
-}
-
-fn each(steps: &[Step], act: &mut impl FnMut(&Step)) {
-    for step in steps {
-        match &step.action {
-            StepAction::Parallel(steps) => each(steps, act),
-            _ => act(step),
-        }
-    }
 }

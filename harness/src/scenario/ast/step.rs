@@ -24,6 +24,18 @@ pub struct Step {
     pub within: Option<Duration>,
 }
 
+impl Step {
+    /// Shows each step, in the order of the file; of steps in parallel each one, and not what holds them together.
+    pub fn each(steps: &[Step], look: &mut impl FnMut(&Step)) {
+        for step in steps {
+            match &step.action {
+                StepAction::Parallel(steps) => Step::each(steps, look),
+                _ => look(step),
+            }
+        }
+    }
+}
+
 /// What is done in a step.
 #[derive(Debug, Clone, PartialEq)]
 pub enum StepAction {

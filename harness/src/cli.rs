@@ -465,9 +465,10 @@ impl Ended {
     /// inside a tokio runtime.
     pub(crate) fn listen() -> Self {
         use tokio::signal::unix::{SignalKind, signal};
-        // What whoever has started this wants ignored stays so: nohup, or a job in the background of a script.
+        // nohup has SIGHUP ignored, and it stays so. A shell has SIGINT ignored in what a script starts in the
+        // background, which is no wish of anybody: `kill -INT` there has to end a lab in order, as Ctrl-C does.
         let ignored = ignored_signals(&std::fs::read_to_string("/proc/self/status").unwrap_or_default());
-        let heard = [1, 2, 15].into_iter().filter(|number| ignored & (1 << (number - 1)) == 0);
+        let heard = [1, 2, 15].into_iter().filter(|number| *number != 1 || ignored & 1 == 0);
         // Without a handler the system ends the program by itself.
         Ended(
             heard.filter_map(|number: u8| Some((number, signal(SignalKind::from_raw(number.into())).ok()?))).collect(),

@@ -387,10 +387,9 @@ fn a_run_that_is_interrupted_takes_its_orders_back() {
     while server.count("released") == 0 {
         assert!(run.try_wait().unwrap().is_none(), "it has ended by itself");
     }
-    // Not SIGINT: where a script has started the tests in the background, that is ignored, and stays so.
     let pid = rustix::process::Pid::from_child(&run);
-    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-    assert_eq!(run.wait().unwrap().code(), Some(143));
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    assert_eq!(run.wait().unwrap().code(), Some(130));
     assert_eq!(server.count("available"), 1, "{:?}", server.orders());
 }
 

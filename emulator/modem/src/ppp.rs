@@ -11,6 +11,8 @@
 
 use std::net::Ipv4Addr;
 
+use rsp::crc::crc16;
+
 use crate::pdp::Bearer;
 
 /// Protocols (RFC 1661 §2, RFC 1332, RFC 791).
@@ -341,9 +343,7 @@ const GOOD: u16 = 0xF0B8;
 
 /// The check of RFC 1662 §C.2, before it is complemented.
 fn checksum(bytes: &[u8]) -> u16 {
-    bytes.iter().fold(0xFFFF, |sum, byte| {
-        (0..8).fold(sum ^ u16::from(*byte), |sum, _| if sum & 1 == 1 { sum >> 1 ^ 0x8408 } else { sum >> 1 })
-    })
+    !crc16(bytes)
 }
 
 /// A frame with its flags. All control characters are escaped: no host minds, whatever its map (RFC 1662 §7.1).

@@ -8,6 +8,7 @@
 //! - [`crypto`]: keys, signatures, key agreement, over one OpenSSL.
 //! - [`aka`]: authentication and key agreement; [`ecies`]: concealing the subscription identifier.
 //! - [`cert`]: certificates, their roles and the chains that SGP.22 §4.5.2 allows.
+//! - [`ota`]: secured packets over the air; [`crc`]: the redundancy checks of these, and of others.
 //!
 //! Nothing here does input or output, and nothing knows the time: both are handed in.
 
@@ -15,6 +16,7 @@ pub mod activation_code;
 pub mod aka;
 pub mod bpp;
 pub mod cert;
+pub mod crc;
 pub mod crypto;
 pub mod ecies;
 pub mod es10;

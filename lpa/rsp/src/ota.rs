@@ -15,6 +15,7 @@ use std::fmt;
 use openssl::symm::{Cipher, Mode};
 use zeroize::Zeroizing;
 
+use crate::crc::{crc16, crc32};
 use crate::crypto::{CryptoError, block_cipher, cmac, equal_in_constant_time};
 
 /// The user data header with the one element "command packet" (TS 31.115 §4.2).
@@ -560,22 +561,6 @@ fn redundancy_length(kid: u8) -> Option<usize> {
         0x0 | 0x5 => Some(4),
         _ => None,
     }
-}
-
-/// CRC 16 (TS 102 225 annex B, ISO 13239).
-fn crc16(data: &[u8]) -> u16 {
-    !reflected(data, 0xFFFF, 0x8408) as u16
-}
-
-/// CRC 32 (TS 102 225 annex B, ISO 13239).
-fn crc32(data: &[u8]) -> u32 {
-    !reflected(data, 0xFFFF_FFFF, 0xEDB8_8320)
-}
-
-fn reflected(data: &[u8], initial: u32, polynomial: u32) -> u32 {
-    data.iter().fold(initial, |sum, byte| {
-        (0..8).fold(sum ^ u32::from(*byte), |sum, _| sum >> 1 ^ if sum & 1 != 0 { polynomial } else { 0 })
-    })
 }
 
 #[cfg(test)]

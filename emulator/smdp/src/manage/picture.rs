@@ -1,6 +1,7 @@
 //! An activation code as a picture: SVG and PNG, without any library for images.
 
 use qrcode::{Color, QrCode};
+use rsp::crc::crc32;
 
 /// A code that no picture can hold.
 #[derive(Debug, thiserror::Error)]
@@ -89,12 +90,6 @@ fn stored(data: &[u8]) -> Vec<u8> {
     });
     stream.extend_from_slice(&(b << 16 | a).to_be_bytes());
     stream
-}
-
-fn crc32(data: &[u8]) -> u32 {
-    !data.iter().fold(!0u32, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xEDB8_8320 } else { crc >> 1 })
-    })
 }
 
 #[cfg(test)]
